@@ -14,7 +14,9 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from smpatch import arguments
+from google.protobuf.message import DecodeError
+
+from smpatch import arguments, schema
 from smpatch.archive_paths import without_archive
 from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
@@ -26,8 +28,11 @@ from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.workers import Workers, job_count
 from smpatch.writer import workplace
+from smpatch.writer.rehearsal import shown
 
 __all__ = ["Outcome", "apply", "destinations", "listed"]
+
+_FINGERPRINT = "fingerprint.pb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +145,15 @@ def _compared(
         found = f"it is there already, and its {different} is not the one that the edits make"
         hint = "name a directory that is absent or empty"
         raise RefusedError(found, where=where, hint=hint)
-    same = [replace(each, outcome="unchanged", was="") for each in receipt.changes]
-    changes = tuple(each for each in same if each.signature is not None)
-    applied = (*receipt.applied, *(each for each in same if each.signature is None))
-    dry_run = options.dry_run
-    return replace(receipt, directory=place, changes=changes, applied=applied, dry_run=dry_run)
+    same = [each.unchanged for each in receipt.changes]
+    return replace(
+        receipt,
+        directory=place,
+        changes=tuple(each for each in same if each.signature is not None),
+        applied=(*receipt.applied, *(each for each in same if each.signature is None)),
+        dry_run=options.dry_run,
+        notes=shown(receipt.notes, made, place),
+    )
 
 
 def _is_model(directory: Path) -> bool:
@@ -154,7 +163,11 @@ def _is_model(directory: Path) -> bool:
 
 
 def _different_files(one: Path, other: Path) -> Iterator[str]:
-    """Yield the names of the files that are not the same, byte for byte, in two directories."""
+    """Yield the names of the files that are not the same in two directories.
+
+    They are compared byte for byte, but of a ``fingerprint.pb`` without the number that TensorFlow
+    makes anew each time.
+    """
     files = {
         directory: {
             os.path.relpath(Path(above) / name, directory)
@@ -165,8 +178,22 @@ def _different_files(one: Path, other: Path) -> Iterator[str]:
     }
     for name in sorted(files[one] | files[other]):
         both = name in files[one] and name in files[other]
-        if not both or not filecmp.cmp(one / name, other / name, shallow=False):
+        if not both or not _are_equal(name, one / name, other / name):
             yield name
+
+
+def _are_equal(name: str, one: Path, other: Path) -> bool:
+    if filecmp.cmp(one, other, shallow=False):
+        return True
+    if name != _FINGERPRINT:
+        return False
+    try:
+        both = [schema.FingerprintDef.FromString(each.read_bytes()) for each in (one, other)]
+    except DecodeError:
+        return False
+    for each in both:
+        each.ClearField("uuid")
+    return bool(both[0] == both[1])
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:

@@ -31,6 +31,7 @@ __all__ = [
     "html_table",
     "model_words",
     "printable",
+    "quoted",
     "signature_rows",
     "size",
     "spec_rows",
@@ -76,6 +77,11 @@ def command_line(words: Iterable[str]) -> str:
     return " ".join(map(_word, words))
 
 
+def quoted(text: str) -> str:
+    """Return a text as one word for a shell."""
+    return _word(text)
+
+
 def model_words(model: Path) -> list[str]:
     """Return the words that name a model in a command; none for the current directory.
 
@@ -103,7 +109,7 @@ def with_model(text: str, model: Path, tags: Sequence[str] | None = None) -> str
 
     def named(found: re.Match[str]) -> str:
         words = model_words(model)
-        if tags and found[1] not in _WITHOUT_TAGS:
+        if tags is not None and found[1] not in _WITHOUT_TAGS:
             words += ["--tag-set", ",".join(tags)]
         return command_line(["smpatch", found[1], *words])
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +57,7 @@ from smpatch.savedmodel.directory import (
     open_regular,
     writing,
 )
+from smpatch.savedmodel.file_kinds import shell_word
 from smpatch.savedmodel.graph_def import FrozenGraph
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import DEFAULT_KEY
@@ -343,7 +343,7 @@ def _directory(path: Path) -> ModelUnreadableError:
     names = {each.name for each in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
     held = {"saved_model.pb", "saved_model.pbtxt"} & names
     if held and (hidden := _hidden_graph(path / min(held))):
-        hint = f"its {hidden.name} is a frozen graph: smpatch wrap {shlex.quote(str(hidden))}"
+        hint = f"its {hidden.name} is a frozen graph: smpatch wrap {shell_word(hidden)}"
     elif held:
         hint = "it is a SavedModel already: smpatch add-predict gives it signatures"
     elif "checkpoint" in names or any(name.endswith(".index") for name in names):

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import struct
+import sys
 from typing import BinaryIO, NamedTuple
 
 from smpatch.arguments import Constant
@@ -58,6 +59,10 @@ _CHARACTER = 4
 """Bytes of a character in an array of texts."""
 
 
+_ORDERS = {"<": "little", ">": "big", "=": sys.byteorder, "|": sys.byteorder}
+"""NumPy's sign of a byte order to Python's name; ``|`` is for types to which it does not matter."""
+
+
 class _Header(NamedTuple):
     descr: str
     fortran_order: bool
@@ -85,12 +90,12 @@ def read_npy(file: str | os.PathLike[str]) -> Constant:
 
 def _read(opened: BinaryIO, where: str) -> Constant:
     header = _header(opened, where)
-    order, kind = header.descr[:1], header.descr[1:]
+    order, kind = _ORDERS.get(header.descr[:1], ""), header.descr[1:]
     count = math.prod(header.shape)
-    if kind in _CODES:
+    if order and kind in _CODES:
         dtype, code = _CODES[kind]
         size = struct.calcsize(code)
-    elif _TEXT.fullmatch(kind):
+    elif order and _TEXT.fullmatch(kind):
         dtype, code = "string", ""
         size = int(kind[1:]) * (_CHARACTER if kind[0] == "U" else 1)
     else:
@@ -111,7 +116,7 @@ def _read(opened: BinaryIO, where: str) -> Constant:
     elements = (
         _texts(data, count, size, order, kind[0], where)
         if not code
-        else list(struct.unpack(f"{'>' if order == '>' else '<'}{count}{code}", data))
+        else list(struct.unpack(f"{'>' if order == 'big' else '<'}{count}{code}", data))
     )
     if header.fortran_order:
         return Constant(_nested(elements, header.shape, _steps(header.shape)), dtype)
@@ -129,12 +134,14 @@ def _header(opened: BinaryIO, where: str) -> _Header:
         if length > _LONGEST_HEADER:
             raise UsageError("its header is too long", where=where, hint=hint)
         found = ast.literal_eval(opened.read(length).decode("utf-8"))
-        descr, shape, order = found["descr"], found["shape"], bool(found["fortran_order"])
+        descr, shape, order = found["descr"], found["shape"], found["fortran_order"]
     except (struct.error, ValueError, SyntaxError, KeyError, TypeError, *_DEEP) as error:
         raise UsageError("its header is damaged", where=where, hint=hint) from error
     sizes = shape if isinstance(shape, tuple) else (-1,)
     if not isinstance(descr, str) or not all(type(each) is int and each >= 0 for each in sizes):
         raise UsageError("it holds records or a damaged shape", where=where, hint=hint)
+    if not isinstance(order, bool):
+        raise UsageError("its header is damaged", where=where, hint=hint)
     if len(sizes) > _MOST_DIMENSIONS:
         found = f"it has {len(sizes):,} dimensions, and NumPy has at most {_MOST_DIMENSIONS}"
         raise UsageError(found, where=where, hint=hint)
@@ -152,7 +159,7 @@ def _texts(  # noqa: PLR0913, PLR0917 - the parts of the header
     parts = [data[at * size : (at + 1) * size] for at in range(count)]
     if kind == "S":
         return [part.rstrip(b"\0") for part in parts]
-    encoding = "utf-32-be" if order == ">" else "utf-32-le"
+    encoding = "utf-32-be" if order == "big" else "utf-32-le"
     try:
         return [part.decode(encoding, "surrogatepass").rstrip("\0") for part in parts]
     except UnicodeDecodeError as error:

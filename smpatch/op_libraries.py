@@ -21,7 +21,7 @@ from pathlib import Path
 from smpatch import arguments
 from smpatch.errors import UsageError
 
-__all__ = ["check_files", "op_libraries", "package_of", "unregistered"]
+__all__ = ["check_files", "is_package", "op_libraries", "package_of", "unregistered"]
 
 _PACKAGES = (
     ("tensorflow_decision_forests", re.compile(r"SimpleML.+")),
@@ -86,6 +86,11 @@ def check_files(libraries: Iterable[str | os.PathLike[str]]) -> None:
             if _PACKAGE.fullmatch(name):
                 hint = "no package of that name with operations is installed, either"
             raise UsageError("no such file", where=f"--op-library {name}", hint=hint)
+
+
+def is_package(name: str) -> bool:
+    """Return whether a name is that of an installed package, and not of a file or directory."""
+    return bool(_directories(Path(name)))
 
 
 def package_of(operation: str) -> str:

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
 from smpatch.describer.serving_requests import check_method
-from smpatch.describer.subject import Subject, chosen, command, refuse, refuse_composites
+from smpatch.describer.subject import Subject, chosen, refuse, refuse_composites
 from smpatch.errors import RefusedError, UsageError, ValidationError
 from smpatch.loader import SavedModel, served
 from smpatch.rules import Note, breaches
@@ -93,8 +93,7 @@ class Recording:
         self._kept = kept
         self._meta_graph = served(model.meta_graphs)
         present = chosen(model, self._meta_graph, signature)
-        tags = self._meta_graph.tags
-        self._subject = Subject(model.directory, "", tags, signature, present[signature])
+        self._subject = Subject(model, self._meta_graph, "", signature)
         self._signature = present[signature]
         check_method(self._subject)
         refuse_composites(self._subject, "TF Serving")
@@ -124,7 +123,7 @@ class Recording:
         wanted = len(sizes) if has_batch(inputs) else 1
         if random is not None:
             if self._kind != "predict":
-                line = command("warmup", self._subject.directory, "--signature", key)
+                line = self._subject.command("warmup", "--signature", key)
                 hint = f"{line} --feed FILE.npz, with serialized examples called {EXAMPLES!r}"
                 found = "it takes tf.train.Example messages, which are not made up"
                 refuse(self._subject, "", found, hint)

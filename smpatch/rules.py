@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smpatch import dtypes
+from smpatch.display import quoted
 from smpatch.errors import (
     AliasError,
     RefusedError,
@@ -264,10 +265,12 @@ def check_graph(
     Raises:
         TensorUnservableError: A tensor is inside a while loop.
         UnreachableOutputError: An output needs a placeholder that is not fed.
+        ModelUnreadableError: The graph is damaged.
     """
     graph = meta_graph.graph
     fetched = names_of(outputs.values())
     walk = reach(graph, fetched, set(fed))
+    meta_graph.functions.check_calls(walk.calls)
     loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
     for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):
         for alias, spec in specs.items() if possible else ():
@@ -345,9 +348,8 @@ def _unfed(
         other = "an operation of which other outputs are fed"
         found.append(f"{', '.join(besides[:_MANY])} as well, of {other}")
         options += [f"{_alias(name)}={name}" for name in besides[:_MANY]]
-    return UnreachableOutputError(
-        f"needs {' and '.join(found)}", where=where, hint=f"add --inputs {','.join(options)}"
-    )
+    hint = f"add --inputs {quoted(','.join(options))}"
+    return UnreachableOutputError(f"needs {' and '.join(found)}", where=where, hint=hint)
 
 
 def _alias(tensor: str) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "parse_tags",
     "parse_tensor",
     "parse_tensors",
+    "understood",
 ]
 
 _OPEN = frozenset({"-1", "?", "None"})
@@ -91,6 +92,14 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
             )
         found[name] = tensor
     return found
+
+
+def understood(alias: str, tensor: str) -> bool:
+    """Return whether ``alias=tensor`` is read as this alias and this tensor."""
+    try:
+        return parse_tensors([f"{alias}={tensor}"], option="") == {alias: tensor}
+    except UsageError:
+        return False
 
 
 def parse_tensor(text: str, *, option: str) -> TensorRef:

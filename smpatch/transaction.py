@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smpatch import warmup
 from smpatch.builder import Inferred
-from smpatch.display import columns, html_table, printable, signature_rows
+from smpatch.display import columns, html_table, printable, signature_rows, with_model
 from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
 from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
@@ -150,6 +150,13 @@ class Transaction:
 
     def run(self) -> Receipt:
         """Do the edits: apply, stage, validate, commit; a dry run stages and commits nothing."""
+        receipt = self._done()
+        tags = receipt.tag_set if len(self.model.meta_graphs) > 1 else None
+        texts = (with_model(each.text, receipt.directory, tags) for each in receipt.notes)
+        notes = tuple(map(Note, (each.code for each in receipt.notes), texts))
+        return replace(receipt, notes=notes)
+
+    def _done(self) -> Receipt:
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if self.options.dry_run:
             return self._dry_run(save_to)
@@ -390,14 +397,13 @@ class Transaction:
     def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
         """Return the receipt before the commit, which updates it."""
         changes = done.step.changes
-        if not plan.splices:  # the signatures that were removed and made again were there already
+        if not plan.splices:  # no edit has an effect, or a later edit takes it back
             there = done.step.meta_graph.signatures
-            same = tuple(
-                each if each.outcome == "unchanged" else replace(each, outcome="unchanged", was="")
-                for each in changes
-                if each.outcome == "unchanged" or (each.signature and each.key in there)
+            last = {each.key: each.unchanged for each in changes}
+            changes = tuple(
+                each if each.key in there else replace(each, signature=None)
+                for each in last.values()
             )
-            changes = same or changes
         unknown: tuple[Note, ...] = ()
         names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
         if not said.loaders and names:

@@ -71,6 +71,8 @@ def objection(kind: str, spec: Spec) -> Objection | None:
         hint = "feed a row, as [1] or [?]" if kind == "input" else "yield a row, as [1] or [?]"
         text = "its rank is 0, which Triton refuses"
         return Objection("rank-zero", text, f"{hint}; the graph has to do it")
+    if spec.shape is not None and 0 in spec.shape:
+        return Objection("size-zero", "a dimension has size 0, which Triton refuses")
     return None
 
 

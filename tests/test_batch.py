@@ -184,6 +184,22 @@ def test_two_models_of_one_name_keep_their_paths_below_the_common_directory(tmp_
     assert sorted(each.name for each in (tmp_path / "new").iterdir()) == ["a", "b"]
 
 
+def test_a_new_model_with_a_fingerprint_is_made_once(tmp_path: Path) -> None:
+    """TensorFlow makes a part of the file anew: the second application was refused."""
+    edits, options = [Rename("serving_default", "k")], Options(save_to=tmp_path, validate="none")
+    for said in ("renamed", "unchanged"):
+        (outcome,) = batch.apply([MODELS / "module"], edits, options=options)
+        assert outcome.error is None
+        assert outcome.receipt is not None
+        assert outcome.receipt.outcome == said
+    file = tmp_path / "module" / "fingerprint.pb"
+    data = file.read_bytes()
+    for wrong in (b"\xff", data.replace(data[1:4], b"abc")):
+        file.write_bytes(wrong)
+        (outcome,) = batch.apply([MODELS / "module"], edits, options=options)
+        assert "its fingerprint.pb is not the one" in str(outcome.error)
+
+
 @pytest.mark.parametrize("names", [("m", "m/m"), ("a", "a/b", "c/b")])
 def test_no_new_model_is_made_inside_another_one(names: tuple[str, ...], tmp_path: Path) -> None:
     models = [tmp_path / name for name in names]

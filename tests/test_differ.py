@@ -328,3 +328,66 @@ class TestMetaGraphs:
         shutil.rmtree(tmp_path / "before")
         shutil.rmtree(tmp_path / "after")
         assert self.compare(tmp_path, ["b"], ["a", "b"]) == [("b", "b"), ("", "a")]
+
+
+class TestTextOfANewerWriter:
+    """Fields that the schema does not have, in two models in text form, are compared as text."""
+
+    places = (
+        ("versions { producer: 987", "graph changed"),
+        ('name: "y" op: "AddV2"', "graph changed"),
+        ('attr { key: "T" value { type: DT_FLOAT } }', "graph changed"),
+        ("library {", "functions changed"),
+        ("saver_def {", "saver changed"),
+        ("object_graph_def {", "object_graph changed"),
+        ('tensorflow_version: "2.21.0"', "meta_info changed"),
+    )
+
+    @staticmethod
+    def _write(copy: Copy, name: str, place: str, more: str) -> Path:
+        model = copy("text_form", name)
+        file = model / "saved_model.pbtxt"
+        text = file.read_text()
+        for each in ("object_graph_def {}", "saver_def { max_to_keep: 5 }"):
+            text = text.replace("  signature_def: {", f"  {each}\n  signature_def: {{", 1)
+        text = text.replace("    versions {", "    library { function {} }\n    versions {")
+        assert place in text
+        file.write_text(text.replace(place, f"{place} {more}", 1))
+        return model
+
+    @pytest.mark.parametrize(("place", "said"), places)
+    @pytest.mark.parametrize("other", ["", "new_field { a: 2 }", "new_field { b: 1 }", "77: 1"])
+    def test_a_change_is_found(self, place: str, said: str, other: str, copy: Copy) -> None:
+        """The decoded messages have no such field, so that the models were the same."""
+        before = self._write(copy, "before", place, "new_field { a: 1 }")
+        found = smpatch.diff(before, self._write(copy, "after", place, other))
+        assert parts(found) == [said]
+        assert found.same == said.startswith("meta_info")
+
+    @pytest.mark.parametrize(("place", "said"), places)
+    def test_equal_ones_are_the_same(self, place: str, said: str, copy: Copy) -> None:
+        before = self._write(copy, "before", place, "new_field { a: 1 }")
+        after = self._write(copy, "after", place, " # it was\n new_field { a: 1 }")
+        found = smpatch.diff(before, after)
+        assert (parts(found), found.same, found.identical) == ([], True, False), said
+
+    def test_one_of_a_signature_is_found(self, copy: Copy) -> None:
+        place = 'name: "x:0"'
+        before = self._write(copy, "before", place, "new_field: 1")
+        for more, same in (("new_field: 1", True), ("", False), ("new_field: 2", False)):
+            after = self._write(copy, f"after {more}", place, f"{more} # it was\n")
+            found = smpatch.diff(before, after)
+            assert found.same is same
+            assert signatures(found) == ([] if same else ["signature_def changed >scale: other"])
+
+    def test_blanks_around_the_version_of_the_format_do_not_count(self, copy: Copy) -> None:
+        """They were reported as another version of the format."""
+        version = "saved_model_schema_version: 1"
+        for number, (written, same) in enumerate(
+            (("saved_model_schema_version:  1 # one", True), (f"{version}0", False))
+        ):
+            after = copy("text_form", str(number))
+            file = after / "saved_model.pbtxt"
+            file.write_text(file.read_text().replace(version, written))
+            found = smpatch.diff(MODELS / "text_form", after)
+            assert (found.same_around, found.same) == (same, same)

@@ -18,7 +18,7 @@ from smpatch import (
     schema,
 )
 from smpatch.cli.editing import report
-from smpatch.edits import EditSignature, Retag
+from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename, Retag
 from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES
 
@@ -229,3 +229,29 @@ def test_a_copy_that_is_there_already_is_no_removal_and_no_init_op(
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("nothing to do: again in ")
     assert not [line for line in said if "removed" in line or "runs when" in line]
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        (Copy("scale", "b"), Remove(("b",))),
+        (Rename("scale", "b"), Rename("b", "scale")),
+        (Retag(0, ("a",)), Retag(0, ("serve",))),
+        (EditSignature("scale", method_name="own"), EditSignature("scale", method_name="predict")),
+    ],
+)
+def test_a_list_that_takes_its_edits_back_says_that_nothing_is_changed(
+    edits: tuple[Edit, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The receipt said that a signature was removed, or that an init op has its old key."""
+    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    data = (model / "saved_model.pb").read_bytes()
+    receipt = smpatch.patch(model, edits, options=Options(validate="none"))
+    assert (model / "saved_model.pb").read_bytes() == data
+    assert {(each.outcome, each.was) for each in receipt.changes} == {("unchanged", "")}
+    there = smpatch.load(model).signatures
+    assert all(each.signature == there.get(each.key) for each in receipt.changes)
+    report("apply", receipt, as_json=False, quiet=False)
+    said = capsys.readouterr().out
+    assert "runs when" not in said
+    assert said.count("nothing to do") == len(receipt.changes)

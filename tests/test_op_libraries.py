@@ -40,6 +40,19 @@ def test_a_package_is_its_libraries_that_register_operations(package: Path) -> N
     assert smpatch.CheckOptions(op_libraries=["echo_ops"]).op_libraries == found
 
 
+def test_a_patch_file_takes_the_package_that_an_error_names(package: Path, tmp_path: Path) -> None:
+    """The name was taken for a file beside the patch file."""
+    text = 'version = 1\nop-library = ["echo_ops", "x.so"]\n[[edit]]\nremove = "k"\n'
+    file = tmp_path / "patch.toml"
+    file.write_text(text)
+    found = (package / "python" / "ops" / "_a.so", package / "python" / "ops" / "_b.so")
+    patch = smpatch.load_patch(file)
+    options = smpatch.Options(op_libraries=patch.op_libraries)
+    assert options.op_libraries == (*found, tmp_path / "x.so")
+    (tmp_path / "echo_ops").mkdir()
+    assert smpatch.load_patch(file).op_libraries == (tmp_path / "echo_ops", tmp_path / "x.so")
+
+
 @pytest.mark.parametrize("name", ["no_such_package", "json", "a/b.so", "echo-ops"])
 def test_other_names_stay_and_are_refused_as_files(name: str) -> None:
     assert op_libraries([name]) == (Path(name),)

@@ -142,8 +142,27 @@ def test_a_key_that_looks_like_a_pattern_is_removed_alone(tmp_path: Path) -> Non
     model = _model(tmp_path, "linear")
     data = (model / "saved_model.pb").read_bytes()
     smpatch.copy_signature(model, "scale", "s*", options=UNPROVED)
-    smpatch.remove_signatures(model, "s*", options=Options(validate="runtime"))
+    smpatch.remove_signatures(model, "s[*]", options=Options(validate="runtime"))
     assert (model / "saved_model.pb").read_bytes() == data
+
+
+@pytest.mark.parametrize("key", ["s*", "s[c]ale"])
+def test_a_key_that_is_a_pattern_does_not_remove_others_the_second_time(
+    key: str, tmp_path: Path
+) -> None:
+    """``once`` removed the key, and at its second application the signature that it matches."""
+    model = _model(tmp_path, "linear")
+    smpatch.copy_signature(model, "scale", key, options=UNPROVED)
+    with pytest.raises(RefusedError, match="a pattern that matches scale") as raised:
+        smpatch.patch(model, [Remove((key,))], options=UNPROVED, once=True)
+    alone = raised.value.hint.partition("'")[2].partition("'")[0]
+    for outcome in ("removed", "unchanged"):
+        receipt = smpatch.patch(model, [Remove((alone,))], options=UNPROVED, once=True)
+        assert receipt.outcome == outcome
+        assert list(load(model).signatures) == ["scale"]
+    smpatch.copy_signature(model, "scale", key, options=UNPROVED)
+    smpatch.remove_signatures(model, key, "scale", options=UNPROVED)
+    assert not load(model).signatures
 
 
 def test_the_tags_after_several_retags_name_the_meta_graph(tmp_path: Path) -> None:
@@ -213,7 +232,8 @@ def test_a_signature_of_one_half_does_not_replace_one_of_both(
     model = _model(tmp_path, "halves_disagree")
     edit = kind("plus", "half", overwrite=True)
     options = Options(validate="none", signature_def_only=only)
-    with pytest.raises(RefusedError, match="signature_def has no 'plus' to take its place"):
+    found = "it is only in the object graph" if only else "signature_def has no 'plus' to take its"
+    with pytest.raises(RefusedError, match=found):
         smpatch.patch(model, edit, options=options)
     kept = kind("half", "plus", overwrite=True)
     assert "plus" in smpatch.patch(model, kept, options=UNPROVED).changes[-1].key

@@ -104,6 +104,7 @@ CODES: tuple[str, ...] = (
     "bytes-alias",
     "consumer-type",
     "rank-zero",
+    "size-zero",
     "no-batching",
     "default-not-read",
     "keras-serve-key",

@@ -111,9 +111,10 @@ def _tflite(subject: Subject) -> Iterator[Finding]:
 
 def _python(subject: Subject) -> Iterator[Finding]:
     if len(subject.model.meta_graphs) > 1:
-        tags = ",".join(subject.meta_graph.tags)
+        tags = subject.meta_graph.tags
+        named = repr(tags[0]) if len(tags) == 1 else list(tags)
         text = "with several MetaGraphs Python must name the tags, and has no functions but these"
-        yield note("needs-tags", subject.where(), text, f"tf.saved_model.load(..., tags={tags!r})")
+        yield note("needs-tags", subject.where(), text, f"tf.saved_model.load(..., tags={named})")
     for key, signature in subject.signatures.items():
         for each in remarks(subject.meta_graph, signature.inputs, {}):
             if each.code == "alias-not-resavable":
@@ -139,9 +140,10 @@ _SPELT = 2
 def check_tags(model: SavedModel) -> Iterator[Finding]:
     """Yield faults of the tag-sets of a model."""
     seen: set[frozenset[str]] = set()
+    taken = any(set(each.tags) == {_SERVE} for each in model.meta_graphs)
     for number, meta_graph in enumerate(model.meta_graphs):
         tags, where = meta_graph.tags, f"MetaGraph {number}"
-        retag = f"smpatch retag --from {number} --to {_SERVE}"
+        retag = f"smpatch retag --from {number} --to {'NEW' if taken else _SERVE}"
         if not tags:
             text = "it has no tags; servers look for one"
             yield fault("no-tags", where, text, retag)

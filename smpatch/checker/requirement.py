@@ -20,12 +20,12 @@ This module reads signatures, and no graph.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault
+from smpatch.display import quoted
 from smpatch.errors import UsageError
 from smpatch.signature import (
     CompositeTensorSpec,
@@ -197,7 +197,7 @@ def check_requirement(subject: Subject, wanted: Requirement) -> Iterator[Finding
         keys = list(subject.meta_graph.signatures)
         hint = f"there is {', '.join(keys)}" if keys else "there is none"
         if len(keys) == 1:
-            source, target = shlex.quote(keys[0]), shlex.quote(wanted.key)
+            source, target = quoted(keys[0]), quoted(wanted.key)
             hint = f"{hint}; smpatch rename --from {source} --to {target}"
         yield fault("required-signature", where, "it is required, and not there", hint)
         return

@@ -19,6 +19,7 @@ from smpatch.runs.feeds import Feeds, Target, agreed, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runs.values import SameAs, features
+from smpatch.runtime.questions import PythonSignature
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
 __all__ = ["Comparing"]
@@ -76,7 +77,10 @@ class Comparing:
                 text = f"tf.saved_model.load does not load both models: {error}"
                 yield note("not-compared", self._subject.where(), text)
             else:
-                yield from self._run(PythonLoader, values, *listed)
+                for key in filter(set.symmetric_difference(*map(set, listed)).__contains__, keys):
+                    where = "here" if key in listed[0] else f"in {self._name}"
+                    yield self._different(key, f"tf.saved_model.load lists it {where} alone")
+                yield from self._run(PythonLoader, values, *map(in_python, listed))
         told = {each.key for each in self.compared if each.elements or not each.same}
         for key in sorted({each.key for each in self.compared} - told):
             where = self._subject.where(f"signature {key!r}")
@@ -116,11 +120,11 @@ class Comparing:
         except UnmakeableError as error:
             return str(error)
 
-    def _listed(self, place: Place) -> Mapping[str, Target]:
+    def _listed(self, place: Place) -> Mapping[str, PythonSignature]:
         loader = PythonLoader(self._asks, place)
         with loader:
             loader.load()
-        return in_python(loader.signatures)
+        return loader.signatures
 
     def _run(
         self,
@@ -129,12 +133,16 @@ class Comparing:
         ours: Mapping[str, Target],
         theirs: Mapping[str, Target],
     ) -> Iterator[Finding]:
+        reasons: dict[str, str] = {}
         pairs = [
             pair
             for key, each in values.items()
             if key in ours and key in theirs and not isinstance(each, str)
-            for pair in pair_up(ours[key], theirs[key], each)
+            for pair in pair_up(ours[key], theirs[key], each, reasons.setdefault)
         ]
+        for key, why in reasons.items():
+            where = self._subject.where(f"signature {key!r}")
+            yield note("not-compared", where, f"no numbers ({loader.loader}): {why}")
         near = Tolerance(self._asked.relative, self._asked.absolute)
         ours_opened, theirs_opened = (
             partial(loader, self._asks, place) for place in (self._ours, self._theirs)

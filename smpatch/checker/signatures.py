@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import keyword
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from smpatch import dtypes, rules, schema
+from smpatch import dtypes, rules, schema, tensor_syntax
 from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
+from smpatch.display import quoted
 from smpatch.errors import (
     ModelUnreadableError,
     RefusedError,
@@ -62,7 +62,7 @@ def check_method(subject: Subject, key: str) -> Iterator[Finding]:
         yield fault(code, where, breach.found, f"TF Serving's {request} refuses it")
     if method not in {PREDICT, *_RULES}:
         said = f"its method name is {method!r}" if method else "its method name is empty"
-        hint = f"smpatch edit --signature {shlex.quote(key)} --method predict"
+        hint = f"smpatch edit --signature {quoted(key)} --method predict"
         text = f"{said}; Classify and Regress of TF Serving refuse it"
         yield note("unknown-method", where, text, hint)
     yield from _defaults(subject, key, signature)
@@ -242,9 +242,11 @@ class _Check:
         if dtypes.base(own.dtype) != dtypes.base(spec.dtype):
             text = f"{spec.name} is {own.dtype}, and the signature says {spec.dtype}"
             hint = (
-                f"smpatch edit --signature {shlex.quote(self._key)} --drop-{kind} "
-                f"{shlex.quote(alias)} --add-{kind} {shlex.quote(f'{alias}={spec.name}')}"
+                f"smpatch edit --signature {quoted(self._key)} --drop-{kind} "
+                f"{quoted(alias)} --add-{kind} {quoted(f'{alias}={spec.name}')}"
             )
+            if not tensor_syntax.understood(alias, spec.name):
+                hint = f"smpatch.edit_signature with drop_{kind}s and add_{kind}s"
             self._fault("dtype", part, text, hint)
         if not compatible(own.shape, spec.shape):
             self._shape(kind, part, spec, own, written=written)
@@ -375,7 +377,7 @@ class _Check:
                 unfed = isinstance(error, UnreachableOutputError)
                 code = "unfed-placeholder" if unfed else "while-frame"
                 # The hint of the rule is for a new signature; this one exists.
-                option = f"smpatch edit --signature {shlex.quote(self._key)} --add-input"
+                option = f"smpatch edit --signature {quoted(self._key)} --add-input"
                 hint = error.hint.replace("add --inputs", option)
                 self._fault(code, error.where, error.found, hint, stops=unfed)
 

@@ -13,11 +13,11 @@ Source: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``).
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from smpatch.checker.findings import Finding, Subject, fault
+from smpatch.display import quoted
 from smpatch.functions.load_time import (
     FILLS,
     REFERENCES_ON,
@@ -126,7 +126,7 @@ def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
         return "requests fail; no operation of the graph fills them"
     listed = " and ".join(map(repr, names))
     fill = "fills" if len(names) == 1 else "fill"
-    command = f"smpatch edit --init-op {shlex.quote(','.join(names))}"
+    command = f"smpatch edit --init-op {quoted(','.join(names))}"
     return f"requests fail; {listed} {fill} them, and no init op runs that: {command}"
 
 

@@ -203,7 +203,8 @@ def _detail(detail: Detail) -> tuple[str, ...]:
         for one, other in zip(before, after, strict=True)
         if one != other
     ]
-    return ("~", kind, alias, "  ".join(changes) or "another type")
+    hidden = "elements that are not shown" if kind == "default" else "another type"
+    return ("~", kind, alias, "  ".join(changes) or hidden)
 
 
 def _cells(detail: Detail, value: Value | None) -> list[str] | None:

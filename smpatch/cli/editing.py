@@ -111,7 +111,8 @@ def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     where = printable(str(receipt.directory / _name(receipt)))
     if change.outcome == "unchanged" and change.was:
         return [f"nothing to do: {printable(change.was)} runs when {where} is loaded already"]
-    if change.outcome == "unchanged" and change.signature is None:
+    tags = change.signature is None and change.key == ",".join(receipt.tag_set)
+    if change.outcome == "unchanged" and tags:
         return [f"nothing to do: the tags are {printable(change.key) or '(none)'} already"]
     words = _OUTCOME[change.outcome][receipt.dry_run].format(
         key=printable(change.key), was=printable(change.was) or "(none)", where=where

@@ -134,7 +134,9 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             *(word for name in init_op or () for word in ("--init-op", name)),
             *(word for library in op_library or () for word in ("--op-library", str(library))),
         ]
-        start = ["smpatch", "wrap", str(graph), "--save-to", str(save_to or _PLACE)]
+        from smpatch.display import model_words
+
+        start = ["smpatch", "wrap", *model_words(graph), "--save-to", str(save_to or _PLACE)]
         hint = _suggest(graph, options, (start, end), show=not (as_json or quiet))
         raise UsageError(f"missing option '{missing}'", hint=hint)
     if save_to is None:

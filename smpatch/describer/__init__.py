@@ -95,6 +95,4 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
     if as_ == "markdown":
         return markdown_tables(called, meta_graph.tags, signatures)
     key = one_of(signatures)
-    return _WRITERS[as_](
-        Subject(opened.directory, called, meta_graph.tags, key, signatures[key], batch)
-    )
+    return _WRITERS[as_](Subject(opened, meta_graph, called, key, batch))

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from smpatch import dtypes
-from smpatch.describer.subject import METHODS, Subject, command, refuse, refuse_composites
+from smpatch.describer.subject import METHODS, Subject, refuse, refuse_composites
 from smpatch.signature import CLASSIFY, PREDICT, REGRESS, TensorSpec, shape_text
 
 __all__ = ["check_method", "grpc_program", "rest_request"]
@@ -39,13 +39,12 @@ def check_method(subject: Subject) -> None:
             command that sets another.
     """
     if not subject.key:
-        line = command("rename", subject.directory, "--from", "", "--to", "NEW")
+        line = subject.command("rename", "--from", "", "--to", "NEW")
         found = "TF Serving reads an empty key as 'serving_default'"
         refuse(subject, "", found, f"{line} gives it another")
     method = subject.signature.method_name
     if method not in METHODS:
-        options = ("--signature", subject.key, "--method", PREDICT)
-        line = command("edit", subject.directory, *options)
+        line = subject.command("edit", "--signature", subject.key, "--method", PREDICT)
         refuse(subject, "", f"TF Serving does not run the method {method!r}", line)
 
 
@@ -196,7 +195,13 @@ def _batch(subject: Subject) -> int:
 
 
 def _in_grpc(subject: Subject) -> str:
-    line = command("describe", subject.directory, "--signature", subject.key, "--as", "grpc")
+    """Return the command for gRPC as a hint; empty if a program cannot write the inputs either."""
+    inputs = subject.signature.inputs.values()
+    if not all(
+        dtypes.base(each.dtype) in _PYTHON_TYPES for spec in inputs for each in spec.tensors()
+    ):
+        return ""
+    line = subject.command("describe", "--signature", subject.key, "--as", "grpc")
     return f"{line} has a request for gRPC"
 
 
@@ -216,8 +221,7 @@ def _check(subject: Subject) -> None:
             refuse(subject, f"{kind} {alias!r}", found, other)
         if "\0" in alias:
             found = "the REST API cuts a name at a zero byte"
-            line = command("edit", subject.directory, "--signature", subject.key)
-            hint = f"{line} --rename-{kind} gives it another"
+            hint = f"smpatch.edit_signature with rename_{kind}s gives it another"
             refuse(subject, f"{kind} {alias!r}", found, hint)
 
 

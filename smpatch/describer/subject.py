@@ -49,30 +49,51 @@ _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 """Words that need no quotes on the command line."""
 
 
+_WITHOUT_TAGS = frozenset({"retag", "warmup"})
+"""Commands that take no ``--tag-set``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A signature with its surroundings.
 
     Attributes:
-        directory: The model directory, as the caller gave it.
+        source: The loaded model.
+        meta_graph: Its MetaGraph.
         model: The name that servers have for the model.
-        tags: The tags of the MetaGraph.
         key: The key of the signature.
-        signature: The signature.
         batch: The size of an open first dimension; None for the default of the format.
     """
 
-    directory: Path
+    source: SavedModel
+    meta_graph: MetaGraph
     model: str
-    tags: Sequence[str]
     key: str
-    signature: SignatureDef
     batch: int | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The model directory, as the caller gave it."""
+        return self.source.directory
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """The tags of the MetaGraph."""
+        return self.meta_graph.tags
+
+    @property
+    def signature(self) -> SignatureDef:
+        """The signature."""
+        return self.meta_graph.signatures[self.key]
 
     def tensors(self) -> list[tuple[str, str, Spec]]:
         """Return ``input`` or ``output``, the alias and the spec of every tensor."""
         inputs = [("input", alias, spec) for alias, spec in self.signature.inputs.items()]
         return inputs + [("output", alias, spec) for alias, spec in self.signature.outputs.items()]
+
+    def command(self, verb: str, *options: str) -> str:
+        """Return a command line of smpatch for the MetaGraph."""
+        return command(self.source, self.meta_graph, verb, *options)
 
 
 def chosen(
@@ -86,7 +107,7 @@ def chosen(
     """
     present = meta_graph.signatures
     if not present:
-        line = command("suggest", model.directory)
+        line = command(model, meta_graph, "suggest")
         hint = f"{line} lists tensors and functions that can become one"
         raise RefusedError("the model has no signatures", where=str(model.directory), hint=hint)
     if signature is None:
@@ -125,9 +146,12 @@ def model_name(directory: Path) -> str:
     return named[-1] if named else "model"
 
 
-def command(verb: str, directory: Path, *options: str) -> str:
-    """Return a command line of smpatch for a model."""
-    return command_line(["smpatch", verb, *model_words(directory), *options])
+def command(model: SavedModel, meta_graph: MetaGraph, verb: str, *options: str) -> str:
+    """Return a command line of smpatch for a MetaGraph."""
+    words = ["smpatch", verb, *model_words(model.directory), *options]
+    if not meta_graph.is_only and verb not in _WITHOUT_TAGS:
+        words += ["--tag-set", ",".join(meta_graph.tags)]
+    return command_line(words)
 
 
 def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn:
@@ -179,7 +203,10 @@ def _dense_parts(subject: Subject) -> str:
         if not parts or not all(map(_PLAIN.fullmatch, (*parts, *parts.values()))):
             return "name its components one by one"
         words += [option, ",".join(f"{name}={tensor}" for name, tensor in parts.items())]
-    line = command("add-predict", subject.directory, *words, "--signature", f"{subject.key}_dense")
+    key = f"{subject.key}_dense"
+    while key in subject.meta_graph.keys:
+        key += "_"
+    line = subject.command("add-predict", *words, "--signature", key)
     return f"{line} serves the components as dense tensors"
 
 

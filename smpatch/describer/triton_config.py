@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from google.protobuf.text_encoding import CEscape
 
 from smpatch import dtypes
-from smpatch.describer.subject import Subject, command, refuse, refuse_composites
+from smpatch.describer.subject import Subject, refuse, refuse_composites
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY, Shape, Spec, TensorSpec
 from smpatch.triton import TYPES, batches, objection
@@ -68,13 +68,13 @@ def triton_config(subject: Subject) -> str:
 def _check(subject: Subject) -> None:
     """Refuse a signature that Triton does not load, or for which it loads another one."""
     if not _c_string(subject.key):
-        line = command("rename", subject.directory, "--from", subject.key, "--to", "NEW")
+        line = subject.command("rename", "--from", subject.key, "--to", "NEW")
+        way = "smpatch.rename_signature" if subject.key else line  # a shell has no zero bytes
         found = "Triton takes no key that is empty or has a zero byte"
-        refuse(subject, "", found, f"{line} gives it another")
+        refuse(subject, "", found, f"{way} gives it another")
     tags = subject.tags
     if len(tags) != 1 or not _c_string(tags[0]):
-        old = ",".join(tags) or "0"
-        line = command("retag", subject.directory, "--from", old, "--to", _TAG)
+        line = _retag(subject)
         found = f"the MetaGraph has the tags {','.join(tags)!r}, and Triton takes one tag"
         refuse(subject, "", found, line)
     refuse_composites(subject, "Triton")
@@ -83,12 +83,20 @@ def _check(subject: Subject) -> None:
         refused = objection(kind, spec)
         if refused is not None:
             refuse(subject, where, refused.text, refused.hint)
-        if isinstance(spec, TensorSpec) and spec.shape is not None and 0 in spec.shape:
-            refuse(subject, where, "a dimension has size 0, which Triton refuses")
         if not _c_string(alias):
-            line = command("edit", subject.directory, "--signature", subject.key)
             found = "Triton takes no name that is empty or has a zero byte"
-            refuse(subject, where, found, f"{line} --rename-{kind} gives it another")
+            hint = f"smpatch.edit_signature with rename_{kind}s gives it another"
+            refuse(subject, where, found, hint)
+
+
+def _retag(subject: Subject) -> str:
+    """Return the command that gives the MetaGraph one tag that no other has."""
+    meta_graphs = subject.source.meta_graphs
+    taken = {each.tags for each in meta_graphs}
+    new = _TAG if (_TAG,) not in taken else "NEW"
+    # By its place: tags may be none, those of another MetaGraph, or not a text for a shell.
+    place = str(meta_graphs.index(subject.meta_graph))
+    return subject.command("retag", "--from", place, "--to", new)
 
 
 def _c_string(text: str) -> bool:

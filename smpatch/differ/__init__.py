@@ -12,7 +12,7 @@ same numbers with different nodes are different here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from smpatch import arguments
@@ -34,6 +34,7 @@ from smpatch.differ.sections import Sections
 from smpatch.differ.spans import Span, equal
 from smpatch.errors import ModelUnreadableError
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.savedmodel.parts import SIGNATURE_DEF
 from smpatch.stores.copies import at_hand
 from smpatch.urls import READ_ONLY
 
@@ -149,11 +150,15 @@ def _meta_graph(
     known_only: bool,
 ) -> MetaGraphDifference:
     before, after = pair
+    more: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {})
+    if before and after and lying and all(each.verbatim is not None for each in lying):
+        more = (_unread(before, lying[0]), _unread(after, lying[1]))
     found = signatures.differing(
         before,
         after,
         known_only=known_only,
         objects=lying is None or not sections.same_objects(*lying),
+        more=more,
     )
     return MetaGraphDifference(
         tags_before=None if before is None else before.tags,
@@ -162,6 +167,15 @@ def _meta_graph(
         parts=() if lying is None else tuple(sections.differing(*lying)),
         has_object_graph=any(each is not None and each.has_object_graph for each in pair),
     )
+
+
+def _unread(meta_graph: MetaGraph, lying: Sections) -> Mapping[str, bytes]:
+    """Return the fields of signatures in text form that the schema does not have, by key."""
+    places = {each.key: str(place) for place, each in enumerate(meta_graph.parts.entries)}
+    fields: dict[str, list[tuple[str, ...]]] = {}
+    for place, *each in sections.unread(lying, SIGNATURE_DEF):
+        fields.setdefault(place, []).append(tuple(each))
+    return {key: repr(fields[at]).encode() for key, at in places.items() if at in fields}
 
 
 def _pairs(before: SavedModel, after: SavedModel) -> list[_Pair]:

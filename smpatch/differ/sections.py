@@ -1,7 +1,7 @@
 """The comparison of the parts of a MetaGraph in two models, without the signatures.
 
 In binary form a part is spans of the file. In text form it is the decoded fields, if the schema
-has them. Parts that are not in the schema are compared as text if both models are text, and not
+has them. Fields that are not in the schema are compared as text if both models are text, and not
 compared if one is binary.
 
 Source: field numbers of ``MetaGraphDef``, ``GraphDef``, ``SavedObjectGraph`` in
@@ -10,9 +10,10 @@ Source: field numbers of ``MetaGraphDef``, ``GraphDef``, ``SavedObjectGraph`` in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from smpatch import schema, wire
 from smpatch.differ.facts import Part, Tally
@@ -32,7 +33,7 @@ from smpatch.savedmodel.parts import (
     SIGNATURE_DEF,
 )
 
-__all__ = ["Sections", "differing", "same_around", "same_objects", "sections"]
+__all__ = ["Sections", "differing", "same_around", "same_objects", "sections", "unread"]
 
 _COLLECTION_DEF = 4
 _OBJECT, _CONCRETE_FUNCTION = 1, 2
@@ -70,6 +71,18 @@ _WHOLE = {
 }
 """Parts that are one message each, and the kinds that decode them."""
 
+_WRITTEN = {
+    META_INFO_DEF: (schema.MetaInfoDef, schema.MetaInfoOps),
+    GRAPH_DEF: (schema.GraphDef,),
+    SAVER_DEF: (schema.SaverDef,),
+    SIGNATURE_DEF: (schema.SignatureDefEntry,),
+    ASSET_FILE_DEF: (schema.AssetFileDef,),
+    OBJECT_GRAPH_DEF: (schema.SavedObjectGraph,),
+}
+"""The classes that decode the parts of a model in text form."""
+
+_Unread = tuple[str, ...]
+
 _TEXT_NAMES = {
     "meta_info_def": META_INFO_DEF,
     "graph_def": GRAPH_DEF,
@@ -89,10 +102,12 @@ class Sections:
         parts: Field number of ``MetaGraphDef`` to the values in binary form; 0 to all other
             fields, whole. For a model in text form they are decoded from it.
         verbatim: Field number to whole fields as text, for a model in text form; None otherwise.
+        written: Field number to the insides of these fields, if they are messages.
     """
 
     parts: Mapping[int, Sequence[Span]]
     verbatim: Mapping[int, Sequence[Span]] | None = None
+    written: Mapping[int, Sequence[Span]] = field(default_factory=dict)
 
 
 def sections(model: SavedModel) -> tuple[Sections, ...]:
@@ -108,8 +123,8 @@ def sections(model: SavedModel) -> tuple[Sections, ...]:
         each for each in text_fields.fields(data) if each.name == "meta_graphs" and each.is_message
     ]
     return tuple(
-        _textual(data, field, meta_graph)
-        for field, meta_graph in zip(found, model.meta_graphs, strict=True)
+        _textual(data, each, meta_graph)
+        for each, meta_graph in zip(found, model.meta_graphs, strict=True)
     )
 
 
@@ -123,11 +138,14 @@ def _binary(span: Span) -> Sections:
     return Sections(parts)
 
 
-def _textual(data: bytes, field: text_fields.TextField, meta_graph: MetaGraph) -> Sections:
+def _textual(data: bytes, whole: text_fields.TextField, meta_graph: MetaGraph) -> Sections:
     verbatim: dict[int, list[Span]] = {}
-    for each in text_fields.fields(data, field.value_start, field.value_end):
+    written: dict[int, list[Span]] = {}
+    for each in text_fields.fields(data, whole.value_start, whole.value_end):
         number = _TEXT_NAMES.get(each.name, _OTHER)
         verbatim.setdefault(number, []).append(Span(data, each.start, each.end))
+        if each.is_message:
+            written.setdefault(number, []).append(Span(data, each.value_start, each.value_end))
     graph, pieces = meta_graph.parts.graph
     parts = {
         number: [Span(piece, 0, len(piece)) for piece in meta_graph.parts.pieces(number)]
@@ -139,7 +157,36 @@ def _textual(data: bytes, field: text_fields.TextField, meta_graph: MetaGraph) -
         parts[META_INFO_DEF] = [Span(info, 0, len(info))]
     if GRAPH_DEF in verbatim:
         parts[GRAPH_DEF] = [Span(graph, start, end) for start, end in pieces]
-    return Sections(parts, verbatim)
+    return Sections(parts, verbatim, written)
+
+
+def unread(meta_graph: Sections, number: int) -> tuple[_Unread, ...]:
+    """Return the fields of a part in text form that the schema does not have.
+
+    Each has the name or the number of the field, and of the fields around it, in the text, with
+    their places, and the value as it is written.
+    """
+    kinds = [each.DESCRIPTOR for each in _WRITTEN.get(number, ())]
+    pieces = meta_graph.written.get(number, ()) if kinds else ()
+    return tuple(
+        (str(place), *each) for place, span in enumerate(pieces) for each in _unread(span, kinds)
+    )
+
+
+def _unread(span: Span, kinds: Sequence[Any]) -> Iterator[_Unread]:
+    data = bytes(span.data) if not isinstance(span.data, bytes) else span.data
+    met: Counter[str] = Counter()
+    for each in text_fields.fields(data, span.start, span.end):
+        met[each.name] += 1
+        found = [
+            kind.fields_by_name[each.name] for kind in kinds if each.name in kind.fields_by_name
+        ]
+        inner = Span(data, each.value_start, each.value_end)
+        if not found:
+            yield each.name, str(met[each.name]), inner.bytes().decode("utf-8", "replace")
+        elif each.is_message:
+            deeper = [field.message_type for field in found if field.message_type]
+            yield from ((each.name, str(met[each.name]), *one) for one in _unread(inner, deeper))
 
 
 def same_around(before: SavedModel, after: SavedModel) -> bool:
@@ -149,21 +196,25 @@ def same_around(before: SavedModel, after: SavedModel) -> bool:
     """
     if before.form != after.form:
         return True
-    if before.form == "binary":
-        return all_equal(*(by_number(_around(each)) for each in (before, after)))
-    return all_equal(*map(_around, (before, after)))
+    if before.form == "text":
+        ones, others = (_around_in_text(bytes(each.data)) for each in (before, after))
+        return ones == others
+    return all_equal(*(by_number(_around(each)) for each in (before, after)))
 
 
 def _around(model: SavedModel) -> list[Span]:
-    if model.form == "binary":
-        return [
-            Span(model.data, each.start, each.end)
-            for each in wire.fields(model.data)
-            if each.number != META_GRAPHS
-        ]
-    data = bytes(model.data)
-    found = [each for each in text_fields.fields(data) if each.name != "meta_graphs"]
-    return [Span(data, each.start, each.end) for each in found]
+    return [
+        Span(model.data, each.start, each.end)
+        for each in wire.fields(model.data)
+        if each.number != META_GRAPHS
+    ]
+
+
+def _around_in_text(data: bytes) -> list[tuple[str, bytes]]:
+    """Return names and values, sorted by name; the values of one name keep their order."""
+    found = (each for each in text_fields.fields(data) if each.name != "meta_graphs")
+    values = ((each.name, data[each.value_start : each.value_end]) for each in found)
+    return sorted(values, key=lambda each: each[0])
 
 
 def same_objects(before: Sections, after: Sections) -> bool:
@@ -181,10 +232,12 @@ def differing(before: Sections, after: Sections) -> Iterator[Part]:
     Raises:
         ModelUnreadableError: An element that differs cannot be decoded.
     """
-    for number in (META_INFO_DEF, GRAPH_DEF, SAVER_DEF, _COLLECTION_DEF):
-        yield from _differing(before, after, number)
-    for number in (ASSET_FILE_DEF, OBJECT_GRAPH_DEF, _OTHER):
-        yield from _differing(before, after, number)
+    first = (META_INFO_DEF, GRAPH_DEF, SAVER_DEF, _COLLECTION_DEF)
+    for number in (*first, ASSET_FILE_DEF, OBJECT_GRAPH_DEF, _OTHER):
+        found = list(_differing(before, after, number))
+        yield from found
+        names = _unread_differing(before, after, number) - {each.name for each in found}
+        yield from (Part(name, "changed") for name in sorted(names))
 
 
 def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]:
@@ -209,6 +262,16 @@ def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]
     else:
         kind = {_COLLECTION_DEF: _COLLECTIONS, ASSET_FILE_DEF: _ASSETS}.get(number)
         yield from comparison.elements(_PARTS[number], kind, ones, others)
+
+
+def _unread_differing(before: Sections, after: Sections, number: int) -> set[str]:
+    """Return the names of the parts whose fields that the schema does not have differ, in text."""
+    if before.verbatim is None or after.verbatim is None or _verbatim_equal(before, after, number):
+        return set()
+    different = {*unread(before, number)} ^ {*unread(after, number)}
+    if number == GRAPH_DEF:
+        return {"functions" if each[1] == "library" else "graph" for each in different}
+    return {_PARTS.get(number, "object_graph")} if different else set()
 
 
 def _verbatim_equal(before: Sections, after: Sections, number: int) -> bool:

@@ -48,7 +48,12 @@ class _View:
 
 
 def differing(
-    before: MetaGraph | None, after: MetaGraph | None, *, known_only: bool, objects: bool
+    before: MetaGraph | None,
+    after: MetaGraph | None,
+    *,
+    known_only: bool,
+    objects: bool,
+    more: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {}),
 ) -> Iterator[SignatureDifference]:
     """Yield the signatures that differ, in one half and then in the other, by key.
 
@@ -58,8 +63,10 @@ def differing(
         known_only: Whether to leave out fields that are not in the schema: one of the models is
             text, from which they are not decoded.
         objects: Whether to compare the object graphs; not needed if they are equal.
+        more: Key to more bytes that belong to a signature of ``signature_def``, for each model.
     """
-    yield from _half("signature_def", _served(before, known_only), _served(after, known_only))
+    served = [_served(*each, known_only) for each in zip((before, after), more, strict=True)]
+    yield from _half("signature_def", *served)
     if objects:
         yield from _half("object_graph", _python(before, known_only), _python(after, known_only))
 
@@ -116,7 +123,11 @@ def _details(before: _View | None, after: _View | None) -> tuple[Detail, ...]:
 _ORDER = ("method", "input", "output", "default", "keywords", "positional", "function", "other")
 
 
-def _served(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:  # noqa: FBT001 - passed on
+def _served(
+    meta_graph: MetaGraph | None,
+    more: Mapping[str, bytes],
+    known_only: bool,  # noqa: FBT001 - passed on
+) -> dict[str, _View]:
     """Return the signatures of ``signature_def`` by key, with the reserved entries."""
     if meta_graph is None:
         return {}
@@ -124,7 +135,8 @@ def _served(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:
     return {
         key: _View(
             dict(_said(signature)),
-            _canonical(schema.SignatureDef, meta_graph.entries[key].value, known_only),
+            _canonical(schema.SignatureDef, meta_graph.entries[key].value, known_only)
+            + more.get(key, b""),
         )
         for key, signature in decoded.items()
     }

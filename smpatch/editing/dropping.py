@@ -12,11 +12,11 @@ and no effect needs do not run).
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from smpatch import dtypes
+from smpatch.display import quoted
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
@@ -26,6 +26,7 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
+from smpatch.tensor_syntax import understood
 
 __all__ = ["missed", "refusal", "without"]
 
@@ -116,14 +117,14 @@ def refusal(
     except FingerprintError:
         needing = _needing(list(outputs))
     hint = "keep it"
-    if isinstance(spec, TensorSpec):
+    if isinstance(spec, TensorSpec) and understood(alias, "x"):
         shape = spec.shape
         others = (each for name, each in old.inputs.items() if name != alias)
         if shape and shape[0] is None and any(map(_is_open, others)):
             shape = shape[1:]  # the constant has as many rows as the others
         zero = f"{alias}={_zero(replace(spec, shape=shape))}"
-        source = shlex.quote(key)
-        constant = f"--signature NEW --bind {shlex.quote(zero)}"
+        source = quoted(key)
+        constant = f"--signature NEW --bind {quoted(zero)}"
         hint += f", or make it a constant: smpatch compose --from-signature {source} {constant}"
     if needing:
         found = f"{needing} it"

@@ -86,6 +86,13 @@ class Change:
     signature: SignatureDef | None = None
     was: str = ""
 
+    @property
+    def unchanged(self) -> Change:
+        """The outcome for a model that has the result of the change already."""
+        # Of an init op that stays, both names are the same.
+        same = {"unchanged": self.was, "init-op-set": self.key}
+        return replace(self, outcome="unchanged", was=same.get(self.outcome, ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

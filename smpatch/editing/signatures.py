@@ -9,6 +9,7 @@ This module does not check whether a signature works.
 from __future__ import annotations
 
 import fnmatch
+import glob
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Concatenate, ParamSpec
@@ -177,11 +178,18 @@ def _specs(signature: SignatureDef) -> Iterator[Spec]:
     yield from signature.outputs.values()
 
 
-def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
+def check_there(meta_graph: MetaGraph, key: str, option: str, *, in_python: bool = True) -> None:
     """Refuse a key that no signature has.
 
+    Args:
+        meta_graph: The MetaGraph.
+        key: The key.
+        option: The option that gave it, for errors.
+        in_python: Whether the object graph is edited as well.
+
     Raises:
-        RefusedError: No signature has the key, or it is TensorFlow's own.
+        RefusedError: No signature has the key, or only the object graph has it, which is not
+            edited, or it is TensorFlow's own.
     """
     if key in meta_graph.reserved:
         found = "the key is reserved: TensorFlow runs what it names at load time"
@@ -191,20 +199,29 @@ def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
         hint = nearest(key, present) or f"signatures here: {', '.join(present) or 'none'}"
         where = f"{option} {key!r}"
         raise TensorNotFoundError("no such signature", where=where, hint=hint)
+    if not in_python and key not in meta_graph.signatures:
+        found = "it is only in the object graph, which this edit does not change"
+        hint = "edit it without --signature-def-only" if meta_graph.is_only else ""
+        raise RefusedError(found, where=f"signature {key!r}", hint=hint)
 
 
-def matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
+def matching(meta_graph: MetaGraph, patterns: tuple[str, ...], *, in_python: bool) -> list[str]:
     """Return the keys that keys and patterns name, in the order in which these were given.
+
+    Args:
+        meta_graph: The MetaGraph.
+        patterns: The keys and patterns.
+        in_python: Whether the object graph is edited as well; if not, its keys do not count.
 
     Raises:
         RefusedError: No signature has a key or matches a pattern, or a key is TensorFlow's own.
     """
     found: dict[str, None] = {}
-    present = meta_graph.keys
+    present = meta_graph.keys if in_python else tuple(meta_graph.signatures)
     known = frozenset(present)
     for pattern in patterns:
         if pattern in known or not _PATTERN & set(pattern):
-            check_there(meta_graph, pattern, "--signature")
+            check_there(meta_graph, pattern, "--signature", in_python=in_python)
             found[pattern] = None
             continue
         matches = fnmatch.filter(present, pattern)
@@ -213,4 +230,11 @@ def matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
             where = f"--signature {pattern!r}"
             raise TensorNotFoundError("no signature matches", where=where, hint=hint)
         found.update(dict.fromkeys(matches))
+    for pattern in (each for each in patterns if each in known and _PATTERN & set(each)):
+        others = [key for key in fnmatch.filter(present, pattern) if key not in found]
+        if others:
+            # Once the key is removed, the same request would remove the others.
+            clash = f"it is a key, and a pattern that matches {', '.join(others)}"
+            hint = f"{glob.escape(pattern)!r} is this key alone; or name the others as well"
+            raise RefusedError(clash, where=f"--signature {pattern!r}", hint=hint)
     return list(found)

@@ -8,7 +8,6 @@ This module does not put functions and constants into the graph (``functions.joi
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
+from smpatch.display import quoted
 from smpatch.editing.edit import Change, Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind, Tracker
@@ -325,7 +325,7 @@ def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
         return
     found, hint = "a model in text form cannot be given new nodes", ""
     if edit.bind and not edit.in_parts:
-        source = shlex.quote(edit.source)
+        source = quoted(edit.source)
         hint = (
             f"smpatch edit --signature {source} --default INPUT=VALUE sets what TF Serving takes "
             "for it"

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import ClassVar
 
 from smpatch import arguments
@@ -57,7 +58,7 @@ class _Moving(Edit):
         return cls(table.text(cls.verb), table.text("to"), table.flag("overwrite"))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        check_there(meta_graph, self.source, "--from")
+        check_there(meta_graph, self.source, "--from", in_python=context.with_object_graph)
         signature = meta_graph.signatures.get(self.source)
         if self.source == self.target:
             return Step(meta_graph, (Change(self.source, "unchanged", signature),))
@@ -67,7 +68,8 @@ class _Moving(Edit):
         signatures = Signatures.of(meta_graph, context)
         notes = tuple(signatures.on_one_half(self.source))
         changes: tuple[Change, ...] = ()
-        if self.target in meta_graph.keys:
+        there = meta_graph.keys if context.with_object_graph else meta_graph.signatures
+        if self.target in there:
             signatures = signatures.remove(self.target)
             changes = (Change(self.target, "removed"),)
         move = signatures.copy if self.copies else signatures.rename
@@ -216,7 +218,7 @@ class Remove(Edit):
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Remove the signatures."""
-        going = matching(meta_graph, self.keys)
+        going = matching(meta_graph, self.keys, in_python=context.with_object_graph)
         signatures = Signatures.of(meta_graph, context)
         notes = tuple(note for key in going for note in signatures.on_one_half(key))
         changes = tuple(Change(key, "removed") for key in going)
@@ -254,4 +256,4 @@ class Remove(Edit):
         gone = self._removed(again.keys)
         again.fresh -= set(gone)
         again.touched |= set(gone)
-        return Remove(tuple(gone)) if gone else None
+        return Remove(tuple(map(escape, gone))) if gone else None

@@ -12,11 +12,11 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from smpatch import dtypes
+from smpatch.display import quoted
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.bodies import FingerprintError
@@ -235,7 +235,7 @@ def find_inner(
     if name in source.outputs:
         hint = hint or "it is the name of an output, and no tensor"
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
-    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists the tensors"
+    hint = hint or f"smpatch suggest --signature {quoted(key)} lists the tensors"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 

@@ -42,8 +42,8 @@ from smpatch.graph.index import GraphIndex
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
-"""The most visits of nodes in functions; a body counts again for each call. TensorFlow cannot
-inline more. The main graph does not count: its nodes are visited once for each question."""
+"""The most visits of nodes in functions for one question; a body counts again for each call.
+TensorFlow cannot inline more. The main graph does not count: its nodes are visited once."""
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
@@ -147,6 +147,7 @@ class Fingerprints:
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
+        self._work = 0
         found, effects = self._call(name, tuple(arguments))
         if self._body(name).is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
@@ -186,7 +187,8 @@ class Fingerprints:
         return self._tensors(self._fed({}, {}), [main_source(name)])[0]
 
     def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
-        """Return the main graph, with the fed tensors as leaves."""
+        """Return the main graph, with the fed tensors as leaves, for a new question."""
+        self._work = 0
         leaves = {name: self.leaf("feed", label) for name, label in feeds.items()}
         leaves.update(bound)
         body = MainBody(self._graph, self._library, self._main, frozenset(leaves))

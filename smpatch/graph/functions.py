@@ -13,20 +13,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
-from smpatch.graph.index import GraphIndex, called
+from smpatch.graph.index import CALLS, GraphIndex, called
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
 __all__ = ["FunctionLibrary", "attributes"]
 
-_NUMBERED = re.compile(r"_([0-9]{1,18})$")
-"""A number that TensorFlow can read, too; Python refuses a number of thousands of digits."""
+_NUMBERED = re.compile(r"_0*([0-9]{1,19})$")
+"""A number without thousands of digits, which neither TensorFlow nor Python reads."""
+
+_LIMIT = 2**63
+"""The first number that TensorFlow cannot read."""
+
+_ROOM = 2**20
+"""More numbers than a list of edits needs."""
 
 
 class FunctionLibrary:
@@ -88,6 +95,35 @@ class FunctionLibrary:
                 yield name
                 waiting += self.calls(name)
 
+    def check_calls(self, names: Iterable[str]) -> None:
+        """Check that nodes of the main graph call functions that are there and fit the call.
+
+        Raises:
+            ModelUnreadableError: A function that they reach is missing, or has other arguments or
+                results.
+        """
+        places = {name: self._graph.node(name).message() for name in names}
+        calls = [(f"node {name!r}", node) for name, node in places.items()]
+        for function in self.reached(node.attr["f"].func.name for node in places.values()):
+            nodes = (node for node in self[function].node_def if node.op in CALLS)
+            calls += ((f"node {node.name!r} in the function {function!r}", node) for node in nodes)
+        for place, node in calls:
+            name = node.attr["f"].func.name
+            if name not in self:
+                raise _damaged(
+                    f"{place} calls the function {name!r}, which the graph does not have"
+                )
+            signature = self._graph.function_signatures[name]
+            given = sum(not each.startswith("^") for each in node.input)
+            for kind, count, wanted in (
+                ("arguments", given, signature.input_arg),
+                ("results", len(node.attr["Tout"].list.type), signature.output_arg),
+            ):
+                lists = any(each.number_attr or each.type_list_attr for each in wanted)
+                if count != len(wanted) and not lists:
+                    has = f"the function {name!r} has {len(wanted)} {kind}"
+                    raise _damaged(f"{has}, and {place}, which calls it, has {count}")
+
     def called_by(self, name: str) -> str:
         """Return the function that a node of the main graph calls; empty if it calls none."""
         function = self._graph.node(name).attr("f")
@@ -114,13 +150,18 @@ class FunctionLibrary:
 
     @cached_property
     def last_number(self) -> int:
-        """The largest integer at the end of a function's name.
+        """The largest integer at the end of a function's name that free numbers follow.
 
         TensorFlow gives each function a higher number, and its fingerprint needs a name that ends
-        in a number of its own (``fingerprinting.cc``, ``regularize_util``).
+        in a number of its own, of 64 bits (``fingerprinting.cc``, ``regularize_util``).
         """
-        numbers = [_NUMBERED.search(name) for name in self]
-        return max((int(found[1]) for found in numbers if found), default=0)
+        found = (_NUMBERED.search(name) for name in self)
+        numbers = {0, _LIMIT, *(min(int(each[1]), _LIMIT) for each in found if each)}
+        return max(a for a, b in pairwise(sorted(numbers)) if b - a > _ROOM)
+
+
+def _damaged(found: str) -> ModelUnreadableError:
+    return ModelUnreadableError(found, hint="the graph is damaged")
 
 
 def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smpatch.errors import ModelUnreadableError
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import GraphIndex, called, full, op_of
+from smpatch.graph.index import CALLS, GraphIndex, called, full, op_of
 
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
@@ -127,6 +127,7 @@ class Reach:
         partly_fed: Nodes that run although one of their tensors is fed.
         loops: Whether the walk met an ``Enter``; without one, no output can be in a loop's frame.
         branches: Whether it met a ``Switch``; without one, no output is conditional.
+        calls: The nodes that it met and that only call a function.
     """
 
     unfed: tuple[tuple[str, ...], ...]
@@ -134,6 +135,7 @@ class Reach:
     partly_fed: tuple[str, ...]
     loops: bool
     branches: bool
+    calls: tuple[str, ...] = ()
 
 
 def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; calls would double its time
@@ -216,6 +218,7 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
         partly_fed=tuple(sorted(fed_nodes & parent.keys())),
         loops=not ops.isdisjoint(_ENTER),
         branches=not ops.isdisjoint(_SWITCH),
+        calls=() if ops.isdisjoint(CALLS) else tuple(n for n in parent if marked.get(n) in CALLS),
     )
 
 
@@ -267,7 +270,9 @@ def _by_number(  # noqa: C901 - one loop, as in ``reach``
         return None
     partly_fed = sorted(name for name, number in fed_nodes.items() if number in looked_at)
     loops, branches = not ops.isdisjoint(_ENTER), not ops.isdisjoint(_SWITCH)
-    return Reach((), frozenset(used), tuple(partly_fed), loops, branches)
+    calls = (nodes.start(number) for number, op in looked_at.items() if op in CALLS)
+    called_at = tuple(graph.wiring_at(each).name for each in calls)
+    return Reach((), frozenset(used), tuple(partly_fed), loops, branches, called_at)
 
 
 def reads_besides(

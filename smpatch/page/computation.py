@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from smpatch import tensor_syntax
-from smpatch.errors import RefusedError, UsageError
+from smpatch.errors import RefusedError
 from smpatch.functions.dataflow import Dataflow, DataNode, Port, dataflow
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.inside import PARAMETERS, Inside, inside, servable, spelled
@@ -67,7 +67,7 @@ def computation(
             if inner is not None:
                 alias = _alias(node.name, index, signature.outputs)
                 written = names[inner]
-                if not _understood(alias, written):
+                if not tensor_syntax.understood(alias, written):
                     state = _UNWRITABLE
                 elif not _usual(alias, written, node.name, index):
                     unusual[str(first[number] + index)] = (alias, written)
@@ -102,14 +102,6 @@ def _alias(name: str, index: int, taken: Mapping[str, object]) -> str:
     while free in taken:
         free, number = f"{alias}_{number}", number + 1
     return free
-
-
-def _understood(alias: str, written: str) -> bool:
-    """Return whether the command line reads the written alias and tensor unchanged."""
-    try:
-        return tensor_syntax.parse_tensors([f"{alias}={written}"], option="") == {alias: written}
-    except UsageError:
-        return False
 
 
 def _usual(alias: str, written: str, name: str, index: int) -> bool:

@@ -89,6 +89,7 @@ from smpatch.editing.edit import InPatchFiles
 from smpatch.editing.sequence import conflicts
 from smpatch.edits import Edit, in_patch_files
 from smpatch.errors import Fault, PatchFileError, UsageError
+from smpatch.op_libraries import is_package
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
 
@@ -175,7 +176,7 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
         edits=tuple(edit for _, edit in found),
         tag_set=top.tags("tag-set"),
         signature_def_only=top.flag("signature-def-only"),
-        op_libraries=tuple((directory or Path()) / each for each in top.names("op-library")),
+        op_libraries=tuple(_library(each, directory or Path()) for each in top.names("op-library")),
     )
     lines = tuple(document.line(("edit", place)) or 1 for place, _ in found)
     patch = replace(patch, lines=lines)
@@ -191,6 +192,12 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
         faults.sort(key=lambda each: each[0] or 0)
         raise PatchFileError([fault for _, fault in faults], where=where)
     return patch
+
+
+def _library(name: str, directory: Path) -> Path:
+    """Return the path of a library of custom operations, or the name of its package."""
+    path = directory / name
+    return Path(name) if is_package(name) and not path.exists() else path
 
 
 def _edits(top: Table) -> list[tuple[int, Edit]]:

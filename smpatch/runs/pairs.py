@@ -64,23 +64,36 @@ class Outcome:
         return not self.failure and all(each.same for each in self.outputs.values())
 
 
-def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iterator[Pair]:
+def pair_up(
+    target: Target,
+    reference: Target,
+    values: Iterable[Values],
+    left_out: Callable[[str, str], object] = lambda *_: None,
+) -> Iterator[Pair]:
     """Yield a pair of calls for each of the values that fit, if both have the same inputs.
 
     Args:
         target: The signature in question, whose key the pairs get.
         reference: The signature with which it is compared, on the outputs that both have.
         values: Alias to the tensors of which an input consists, for each pair.
+        left_out: Is called with the key and the reason, in words, for values that do not fit.
     """
     both = [alias for alias in target.outputs if alias in reference.outputs]
-    parts = ({a: len(n) for a, n in each.inputs.items()} for each in (target, reference))
-    needed, also_needed = parts
-    if not both or needed != also_needed:
+    if not both:
         return
+    needed, also_needed = (
+        {a: len(n) for a, n in each.inputs.items()} for each in (target, reference)
+    )
     for each in values:
-        if {alias: len(arrays) for alias, arrays in each.items()} == needed:
+        given = {alias: len(arrays) for alias, arrays in each.items()}
+        if needed == also_needed == given:
             calls = (one.yielding(both).call(each) for one in (target, reference))
             yield Pair(target.key, *calls)
+        else:
+            takes, other, fed = map(sorted, (needed, also_needed, given))
+            left_out(
+                target.key, f"its inputs are {takes} and {other}, and the values are for {fed}"
+            )
 
 
 def compare_pairs(

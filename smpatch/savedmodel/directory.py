@@ -15,7 +15,6 @@ import logging
 import mmap
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,11 +174,13 @@ def _file(root: Path) -> ModelUnreadableError:
 
 def _held(root: Path) -> str:
     """Return a hint for a directory that holds another kind of model; empty if it holds none."""
+    from smpatch.savedmodel.file_kinds import shell_word  # noqa: PLC0415 - for errors alone
+
     names = sorted(each.name for each in root.iterdir())
     for pattern, hint in _HELD:
         for name in names:
             if fnmatch.fnmatchcase(name, pattern):
-                return hint.format(name=name, file=shlex.quote(str(root / name)))
+                return hint.format(name=name, file=shell_word(root / name))
     return ""
 
 

@@ -26,7 +26,7 @@ from smpatch import wire
 from smpatch.errors import ModelUnreadableError
 from smpatch.wire import Field
 
-__all__ = ["GRAPH", "GRAPH_TEXT", "Kind", "explaining", "has_text", "recognise"]
+__all__ = ["GRAPH", "GRAPH_TEXT", "Kind", "explaining", "has_text", "recognise", "shell_word"]
 
 NODE, LIBRARY, VERSION, VERSIONS, DEBUG_INFO = 1, 2, 3, 4, 5
 
@@ -51,6 +51,13 @@ _OP = re.compile(rb"[A-Za-z_][\w.>/-]*")
 
 _TEXT_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|#[^\n]*\n)*[A-Za-z_]\w*\s*[:{<\[]")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def shell_word(file: Path) -> str:
+    """Return the path of a file as an argument in a command for a shell."""
+    name = str(file)
+    # A name that begins with a hyphen would be read as an option.
+    return shlex.quote(f"./{name}" if name[:1] == "-" else name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Kind:
         """
         hint = (graph and self.graph_hint) or self.hint
         wanted = "graph" if graph else "SavedModel"
-        words = hint.replace("{file}", shlex.quote(str(file)))
+        words = hint.replace("{file}", shell_word(file))
         return ModelUnreadableError(f"no {wanted}: it is {self.found}", hint=words)
 
 

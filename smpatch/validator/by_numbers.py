@@ -326,7 +326,7 @@ class _Proof:
                     raise ValidationError(text, where=where, hint=_REPORT)
 
     def _pairs(self, target: Target, reference: Target) -> Iterator[Pair]:
-        return pair_up(target, reference, self._values.of(target.key))
+        return pair_up(target, reference, self._values.of(target.key), self._left_out)
 
     def _bound(
         self, target: Target, there: Kept, before: _Targets, pairs: Iterator[Pair]

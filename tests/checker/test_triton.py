@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 
 import pytest
 
 import smpatch
-from smpatch import CheckOptions, Finding
+from smpatch import CheckOptions, Finding, TensorSpec
 from tests.checker.faults import FIXTURES
+from tests.describer.models import made, row
 from tests.oracle.client import Oracle
 
 OPTIONS = CheckOptions(validate="none", consumers=["triton"])
@@ -46,6 +48,35 @@ def test_a_first_dimension_that_is_not_open_keeps_triton_from_batching(tmp_path:
     note = found["signature 'serving_default', input 'x'"]
     assert (note.code, note.severity) == ("no-batching", "note")
     assert "[1, 2]" in note.text
+
+
+def test_a_dimension_of_size_zero_is_refused_as_describe_refuses_it(tmp_path: Path) -> None:
+    """``check`` found no fault, and ``describe`` made no configuration."""
+    shape = TensorSpec("x:0", "float32", (None, 0))
+    model = made(tmp_path / "m", {"x": shape}, {"y": TensorSpec("y:0", "float32", (None,))})
+    (finding,) = (each for each in _found(model).values() if each.code == "size-zero")
+    assert (finding.where, finding.severity) == ("signature 'serving_default', input 'x'", "fault")
+    with pytest.raises(smpatch.RefusedError) as raised:
+        smpatch.describe(model)
+    assert raised.value.found == finding.text
+
+
+@pytest.mark.parametrize("tags", [("train",), ("train", "gpu"), ("a,b",), ()])
+def test_the_tags_in_the_hint_for_python_are_those_that_tensorflow_takes(
+    tags: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Several tags were one text with commas, which TensorFlow takes for one tag."""
+    model, other = (
+        made(tmp_path / name, {"x": row("x")}, {"y": row("y")}, tags=each)
+        for name, each in (("m", ("serve",)), ("other", tags))
+    )
+    with (model / "saved_model.pb").open("ab") as file:
+        file.write((other / "saved_model.pb").read_bytes())
+    options = CheckOptions(validate="none", consumers=["python"])
+    found = smpatch.check(model, options=options).findings
+    hint = [each.hint for each in found if each.code == "needs-tags"][-1]
+    given = ast.literal_eval(hint.partition("tags=")[2].rstrip(")"))
+    assert tuple([given] if isinstance(given, str) else given) == tags
 
 
 def test_a_default_is_not_read_by_triton() -> None:

@@ -249,3 +249,33 @@ def test_show_imports_nothing_that_it_does_not_need() -> None:
         assert "smpatch.loader" in imported
         surplus = {"patcher", "suggestions", "halves", "writer", "validator", "job"}
         assert not {f"smpatch.{room}" for room in surplus} & imported
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rename", "--from", "plus", "--to", "more"),
+        ("copy", "--from", "plus", "--to", "more"),
+        ("remove", "--signature", "plus"),
+        ("remove", "--signature", "plu*"),
+    ],
+)
+def test_a_key_of_the_object_graph_alone_is_not_edited_for_servers(
+    call: Run, model: Copy, words: tuple[str, ...]
+) -> None:
+    """The command said that it was done, and wrote nothing."""
+    place = model("halves_disagree")
+    before = content(place)
+    said = call(words[0], place, *words[1:], *QUICK, "--signature-def-only")
+    refused(said, "no signature matches" if "plu*" in words else "it is only in the object graph")
+    assert content(place) == before
+    assert call(words[0], place, *words[1:], *QUICK).code == 0
+
+
+def test_no_signature_of_the_object_graph_is_said_to_be_replaced_for_servers(
+    call: Run, model: Copy
+) -> None:
+    place = model("halves_disagree")
+    asked = ("--from", "half", "--to", "plus", "--overwrite", "--signature-def-only")
+    said = call("copy", place, *asked, *QUICK)
+    assert said.out.startswith("half copied to plus in ")

@@ -11,8 +11,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import smpatch
 from fixtures.make import raw
 from smpatch.differ.facts import COUNTED_FILES, COUNTED_PARTS
+from smpatch.edits import EditSignature
 from tests.cli.conftest import FIXTURES, MODELS, QUICK, XY, Run
 from tests.cli.test_schemas import VALIDATORS
 
@@ -280,3 +282,16 @@ def test_the_schema_knows_what_counts(call: Run) -> None:
     document["diff"]["meta_graphs"][0]["parts"][0]["name"] = "strange"
     with pytest.raises(jsonschema.ValidationError):
         VALIDATORS["diff"].validate(document)
+
+
+def test_defaults_that_differ_in_elements_that_are_not_shown_have_the_same_type(
+    call: Run, tmp_path: Path
+) -> None:
+    """The line said ``another type``."""
+    places = [Path(shutil.copytree(LINEAR, tmp_path / name)) for name in "ab"]
+    for place, last in zip(places, (1.0, 2.0), strict=True):
+        edit = EditSignature("scale", defaults={"x": [0.0] * 99 + [last]})
+        smpatch.edit_signature(place, edit, options=smpatch.Options(validate="none"))
+    said = call("diff", *places)
+    assert said.code == 1
+    assert "~  default  x  elements that are not shown\n" in said.out

@@ -165,3 +165,17 @@ def test_what_json_says_of_it_is_what_it_says_of_an_edit() -> None:
         return {key: {**each, "description": ""} for key, each in fields.items()}
 
     assert described("wrap", "wrap") == described("add-predict", "add_predict")
+
+
+def test_the_proposed_command_names_a_placeholder_that_python_cannot_pass(
+    tmp_path: Path, call: Run
+) -> None:
+    """The name of the input was ``class``, which the command refused."""
+    graph = schema.GraphDef()
+    for name, op, inputs in (("class", "Placeholder", ()), ("y", "Neg", ("class",))):
+        node = graph.node.add(name=name, op=op, input=inputs)
+        node.attr["dtype" if op == "Placeholder" else "T"].type = 1
+    (tmp_path / "-g.pb").write_bytes(graph.SerializeToString())
+    said = call("wrap", tmp_path / "-g.pb", "--save-to", tmp_path / "new")
+    (command,) = (line for line in said.out.splitlines() if "smpatch wrap" in line)
+    assert call(*shlex.split(command)[1:], *QUICK).code == 0

@@ -71,6 +71,9 @@ FAULTS = {
     ),
     "complex": (_written(np.array([1j])), "arrays of type '<c16' are not read"),
     "records": (_written(np.zeros(1, [("a", "i4")])), "it holds records"),
+    "byte order": (WHOLE.replace(b"'<f8'", b"'~f8'"), "arrays of type '~f8' are not read"),
+    "order of texts": (_written(np.array(["a"])).replace(b"'<U1'", b"'~U1'"), "are not read"),
+    "order of axes": (WHOLE.replace(b"False", b"'no' "), "its header is damaged"),
 }
 
 
@@ -97,6 +100,11 @@ def test_a_damaged_file_is_no_python_error_and_takes_no_memory(name: str, tmp_pa
     with pytest.raises(UsageError) as refused:
         read_npy(tmp_path / "x.npy")
     assert found in refused.value.found
+
+
+def test_the_byte_order_of_the_machine_is_that_of_numpy(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(_headed("=f4", "(2,)", np.array([1.5, -2], "=f4").tobytes()))
+    assert read_npy(tmp_path / "x.npy").value == np.load(tmp_path / "x.npy").tolist()
 
 
 @pytest.mark.parametrize("shape", [(3, 0), (0, 1 << 40), (1,) * 32])

@@ -15,6 +15,8 @@ from smpatch.cli import guard
 from smpatch.cli.main import application
 from smpatch.describer import FORMATS, Format
 from smpatch.describer.subject import model_name
+from smpatch.edits import EditSignature
+from smpatch.signature import PREDICT
 from tests.describer.models import FIXTURES, made, row
 
 MODELS = FIXTURES / "models"
@@ -141,3 +143,86 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], found: 
 
 def test_triton_is_the_format_of_a_call_without_one() -> None:
     assert smpatch.describe(MODELS / "linear") == smpatch.describe(MODELS / "linear", "triton")
+
+
+def _both(one: Path, other: Path) -> Path:
+    """Put the MetaGraphs of two models into the first one."""
+    with (one / "saved_model.pb").open("ab") as file:
+        file.write((other / "saved_model.pb").read_bytes())
+    return one
+
+
+@pytest.mark.parametrize("key", ["", "-k", "it's", "a b"])
+@pytest.mark.parametrize("as_", ONE_SIGNATURE)
+def test_the_command_in_an_error_names_the_meta_graph(
+    as_: Format, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command was refused: there are two MetaGraphs."""
+    tags = ("train", "b c")
+    one = made(tmp_path / "my model", {"x": row("x")}, {"y": row("y")})
+    specs = {"x": row("x", "complex64")}, {"y": row("y")}
+    method = "own" if key == "-k" else PREDICT
+    two = made(tmp_path / "two", *specs, key=key, method=method, tags=tags)
+    place = _both(one, two)
+    if as_ == "grpc" and key not in {"", "-k"}:
+        assert smpatch.describe(place, as_, key, tag_set=tags)
+        return
+    with pytest.raises(smpatch.RefusedError) as raised:
+        smpatch.describe(place, as_, key, tag_set=tags)
+    line = raised.value.hint.partition(" gives it another")[0].partition(" has a request")[0]
+    dry = "" if line.split()[1] == "describe" else " --dry-run --validate none"
+    assert _do(line + dry, monkeypatch) == 0
+
+
+@pytest.mark.parametrize("tags", [(), ("serve", "gpu"), ("a\0b",), ("a", "b,c")])
+def test_the_command_for_one_tag_works_beside_a_meta_graph_that_has_it(
+    tags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag ``serve`` was proposed, which the other MetaGraph has."""
+    one = made(tmp_path / "one", {"x": row("x")}, {"y": row("y")})
+    place = _both(one, made(tmp_path / "two", {"x": row("x")}, {"y": row("y")}, tags=tags))
+    with pytest.raises(smpatch.RefusedError, match="Triton takes one tag") as raised:
+        smpatch.describe(place, tag_set=tags)
+    assert _do(f"{raised.value.hint} --validate none", monkeypatch) == 0
+    assert [each.tags for each in smpatch.load(place).meta_graphs] == [("serve",), ("NEW",)]
+
+
+def test_the_command_for_dense_tensors_works_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = _copied("sparse", tmp_path)
+    for key in ("twice_dense", "twice_dense_"):
+        with pytest.raises(smpatch.RefusedError) as raised:
+            smpatch.describe(place, "rest", "twice")
+        line = raised.value.hint.partition(" serves ")[0]
+        assert _do(f"{line} --validate none", monkeypatch) == 0
+        assert key in smpatch.load(place).signatures
+
+
+@pytest.mark.parametrize("name", ["a\0b", ""])
+@pytest.mark.parametrize("as_", ["triton", "rest"])
+def test_a_name_that_no_shell_can_pass_gets_the_function_of_the_library(
+    as_: Format, name: str, tmp_path: Path
+) -> None:
+    if as_ == "rest" and not name:
+        return  # TF Serving takes an empty name
+    place = made(tmp_path / "m", {name: row("x")}, {"y": row("y")})
+    with pytest.raises(smpatch.RefusedError, match="zero byte") as raised:
+        smpatch.describe(place, as_)
+    assert raised.value.hint == "smpatch.edit_signature with rename_inputs gives it another"
+    edit = EditSignature("serving_default", rename_inputs={name: "x"})
+    smpatch.edit_signature(place, edit, options=smpatch.Options(validate="none"))
+    assert smpatch.describe(place, as_)
+
+
+@pytest.mark.parametrize("dtype", ["qint8", "int4", "float8_e5m2", "complex64", "float16"])
+def test_the_other_request_in_an_error_can_be_written(
+    dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For ``qint8`` the command was refused as well."""
+    place = made(tmp_path / "m", {"x": row("x", dtype)}, {"y": row("y")})
+    with pytest.raises(smpatch.RefusedError, match="no JSON form") as raised:
+        smpatch.describe(place, "rest")
+    line = raised.value.hint.partition(" has a request")[0]
+    assert bool(line) == (dtype in {"complex64", "float16"})
+    assert not line or _do(line, monkeypatch) == 0

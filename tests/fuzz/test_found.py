@@ -172,6 +172,23 @@ def test_function_whose_number_has_thousands_of_digits_is_no_traceback(place: Pl
     assert smpatch.load(directory).meta_graph().functions.last_number == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "last"),
+    [
+        ([b"f_1", b"g_999999999999999999", b"h_1000000000000000000"], 10**18),
+        ([b"f_1", b"g_00000000000000000000000000000007"], 7),
+        ([b"f_1", b"g_9223372036854775807"], 1),
+        ([b"f_1", b"g_9223372036854775806", b"h_9999999999999999999"], 1),
+    ],
+)
+def test_a_new_function_gets_a_number_of_its_own_that_tensorflow_reads(
+    place: Place, names: list[bytes], last: int
+) -> None:
+    """Numbers of 19 digits, and zeros before a number, were not seen."""
+    directory = place(_calling(b"".join(_function(name, []) for name in names)))
+    assert smpatch.load(directory).meta_graph().functions.last_number == last
+
+
 def test_restoring_nodes_without_their_inputs_restore_nothing() -> None:
     function = FunctionDef()
     function.signature.input_arg.add().name = "handle"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from smpatch import loader, schema
 from smpatch.errors import ModelUnreadableError, TensorUnservableError
+from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.reach import Reach, conditional, in_frame, reach
 from smpatch.rules import check_graph
@@ -309,7 +310,9 @@ def test_what_is_fed_inside_a_loop_is_refused_by_whatever_door_one_comes_in(door
         "body": ("Neg", ("enter",)),
         "exit": ("Exit", ("body",)),
     }
-    meta_graph: Any = SimpleNamespace(graph=graph(nodes), op_defs={door: None, "Neg": None})
+    index, op_defs = graph(nodes), {door: None, "Neg": None}
+    library = FunctionLibrary(index, {})
+    meta_graph: Any = SimpleNamespace(graph=index, op_defs=op_defs, functions=library)
     inside, after = (TensorSpec(name, "float32", ()) for name in ("body:0", "exit:0"))
     with pytest.raises(TensorUnservableError, match="inside the while loop that 'enter' enters"):
         check_graph(meta_graph, {"g": inside}, {"y": after}, {"body:0": "g"})

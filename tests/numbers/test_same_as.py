@@ -18,6 +18,7 @@ from tests.oracle.client import Oracle
 from tests.writer import models
 
 BOTH = ("C runtime", "tf.saved_model.load")
+UNPROVED = smpatch.Options(validate="none")
 
 
 def _check(model: Path, other: Path, *, validate: Any = "runtime", **asked: Any) -> Report:  # noqa: ANN401 - options
@@ -225,3 +226,33 @@ def test_the_error_of_the_other_model_names_that_model_alone(
     said = call("check", exported / "twins", "--same-as", tmp_path / "nowhere")
     assert said.code == 3
     assert said.line == f"smpatch: {tmp_path / 'nowhere'}: no such directory"
+
+
+def test_a_signature_that_python_lists_in_one_model_alone_is_a_difference(
+    exported: Path, tmp_path: Path
+) -> None:
+    """Only the C runtime was asked, and the report was without a fault."""
+    model = Path(shutil.copytree(exported / "twins", tmp_path / "model"))
+    apart = smpatch.Options(validate="none", signature_def_only=True)
+    smpatch.patch(model, Rename("two", "three"), options=apart)
+    other = Path(shutil.copytree(exported / "twins", tmp_path / "other"))
+    smpatch.patch(other, Rename("two", "three"), options=UNPROVED)
+    words = "tf.saved_model.load lists it"
+    for first, second, where in ((model, other, f"in {other}"), (other, model, "here")):
+        report = _check(first, second, validate="full")
+        found = {each.where: each.text for each in report.faults if words in each.text}
+        assert found == {"signature 'three'": f"{words} {where} alone"}
+
+
+def test_inputs_that_differ_in_python_alone_are_told(exported: Path, tmp_path: Path) -> None:
+    model, other = (
+        Path(shutil.copytree(exported / "twins", tmp_path / name)) for name in ("model", "other")
+    )
+    edit = EditSignature("one", rename_inputs={"x": "z"})
+    smpatch.patch(other, edit, options=UNPROVED)
+    apart = smpatch.Options(validate="none", signature_def_only=True)
+    smpatch.patch(model, edit, options=apart)
+    report = _check(model, other, validate="full")
+    told = [each.text for each in report.notes if each.code == "not-compared"]
+    inputs = "its inputs are ['x'] and ['z'], and the values are for ['z']"
+    assert told == [f"no numbers (tf.saved_model.load): {inputs}"]

@@ -425,3 +425,13 @@ def test_without_the_c_runtime_there_is_no_proof(
         smpatch.rename_signature(twins, "one", "new", options=Options(validate="run"))
     assert "--validate full" in caught.value.hint
     assert models.tree(twins) == before
+
+
+def test_inputs_that_differ_between_the_halves_are_told(twins: Path, edited: Edited) -> None:
+    """Nothing was run in Python, and no note said so."""
+    apart = Options(validate="none", signature_def_only=True)
+    smpatch.edit_signature(twins, EditSignature("one", rename_inputs={"x": "z"}), options=apart)
+    receipt = edited(twins, Rename("one", "first"))
+    (note,) = (each for each in receipt.notes if each.code == "numbers-not-compared")
+    inputs = "its inputs are ['x'] and ['x'], and the values are for ['z']"
+    assert note.text == f"signature 'first': its numbers are not compared: {inputs}"

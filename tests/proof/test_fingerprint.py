@@ -257,6 +257,21 @@ def test_a_large_graph_is_asked_as_often_as_edits_need(monkeypatch: pytest.Monke
     assert len({found.main(X, Y).outputs["y"] for _ in range(9)}) == 1
 
 
+def test_many_edits_of_a_function_are_no_more_work_than_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The visits in functions were added up: a long list of edits was refused."""
+    monkeypatch.setattr("smpatch.graph.fingerprint._MOST_WORK", 20)
+    chain = [
+        _node(f"n{place}", "Neg", [f"n{place - 1}:z:0" if place else "i"]) for place in range(9)
+    ]
+    function = _function("f", ["i"], chain, {"r": "n8:z:0"})
+    found = _fingerprints([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f")], [function])
+    asked = [found.main({"x:0": f"x{place}"}, Y).outputs["y"] for place in range(9)]
+    asked += [found.function("f", [b"%d" % place]).outputs["0"] for place in range(9)]
+    assert len(set(asked)) == 18
+
+
 @pytest.mark.parametrize(
     ("nodes", "functions"),
     [
