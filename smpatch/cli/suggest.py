@@ -261,9 +261,7 @@ def _unmatched(pattern: str) -> str:
     return f"nothing matches {printable(pattern)} ({said})" if pattern else ""
 
 
-def _inner_lines(
-    found: Suggestions, signature: str, commands: Commands, pattern: str
-) -> list[str]:
+def _inner_lines(found: Suggestions, signature: str, commands: Commands, pattern: str) -> list[str]:
     """Return lines with the inner tensors as a tree of calls."""
     from smpatch.graph.index import op_of
     from smpatch.graph.operations import automatic

@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .refusals import UntraceableError
-from .trace_images import Recipe, decode_image, described, normalized, resize_images
+from .trace_images import (
+    Recipe,
+    check_numbers,
+    decode_image,
+    described,
+    normalized,
+    resize_images,
+)
 
 Tensor = Any
 
@@ -201,6 +208,8 @@ def _normalize(
     name: str | None = None,
 ) -> Recipe:
     spec = _floating(specs[alias], "input")
+    size = spec.shape[-1] if spec.shape.rank else None
+    check_numbers(spec.dtype, size, scale=scale, mean=mean, std=std)
     parameter = name or alias
 
     def normalize(**given: Tensor) -> dict[str, Tensor]:
@@ -391,7 +400,9 @@ def _threshold(
     output: str,
     value: float = 0.5,
 ) -> Recipe:
-    limit = tf.constant(value, specs[output].dtype)
+    dtype = specs[output].dtype
+    check_numbers(dtype, None, value=value)
+    limit = tf.constant(value if dtype.is_floating else int(value), dtype)
     return _of_output(specs, alias, output, lambda given: given >= limit)
 
 
