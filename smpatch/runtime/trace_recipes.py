@@ -328,7 +328,9 @@ def _softmax(
     output: str,
     axis: int = -1,
 ) -> Recipe:
-    _floating(specs[output], "output")
+    spec = _floating(specs[output], "output")
+    if spec.shape.rank is not None and not -spec.shape.rank <= axis < spec.shape.rank:
+        raise UntraceableError(f"axis is {axis}, and the output is {described(spec)}")
     return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
 
 
@@ -348,9 +350,10 @@ def _argmax(
     output: str,
     labels: str | None = None,
 ) -> Recipe:
-    names = None if labels is None else _labels(tf, labels, specs[output])
-    if not specs[output].shape.rank:
-        raise UntraceableError(f"the output has no classes: it is {described(specs[output])}")
+    spec = specs[output]
+    names = None if labels is None else _labels(tf, labels, spec)
+    if not spec.shape.rank or spec.dtype == tf.string:
+        raise UntraceableError(f"the output has no classes: it is {described(spec)}")
 
     def argmax(value: Tensor) -> Tensor:
         found = tf.argmax(value, axis=-1)
@@ -368,7 +371,7 @@ def _top_k(
     labels: str | None = None,
 ) -> Recipe:
     spec = specs[output]
-    if not spec.shape.rank:
+    if not spec.shape.rank or not (spec.dtype.is_floating or spec.dtype.is_integer):
         raise UntraceableError(f"the output has no classes: it is {described(spec)}")
     size = spec.shape[-1]
     if size is not None and k > size:

@@ -196,6 +196,7 @@ AFTER: Mapping[str, str] = {
     "softmax(scores)": "the signature has no output 'scores' (did you mean score?)",
     "lookup(both, words.txt)": "it takes numbers of words, and the output is float32 [?, 3]",
     "argmax(both, labels=empty.txt)": "empty.txt: it has no labels",
+    "softmax(both, axis=2)": "axis is 2, and the output is float32 [?, 3]",
     "threshold(both, 1e39)": "value is 1e+39, which float32 does not hold",
 }
 USAGE: Mapping[tuple[str, str], str] = {
@@ -285,6 +286,16 @@ def test_a_threshold_that_the_type_does_not_hold_does_not_wrap_around(
 ) -> None:
     after = asked_list([f"cast(both, {dtype})", f"threshold(both, {value})"], "after", files)
     with pytest.raises(SmpatchError, match=f"value is {value}, which {dtype} does not hold"):
+        smpatch.patch(model, Compose(DEFAULT, "new", after=after), validator=quick)
+
+
+@pytest.mark.parametrize("recipe", ["top_k(word, 1)", "argmax(word)"])
+def test_the_largest_of_texts_is_no_error_of_python(
+    recipe: str, model: Path, files: Path, quick: Validator
+) -> None:
+    words = "c=argmax(both)", "word=lookup(c, words.txt)"
+    after = asked_list([*words, recipe], "after", files)
+    with pytest.raises(SmpatchError, match=r"the output has no classes: it is string \[\?\]"):
         smpatch.patch(model, Compose(DEFAULT, "new", after=after), validator=quick)
 
 
