@@ -217,6 +217,7 @@ def test_a_trace_for_training_comes_last_and_is_marked(call: Run, tmp_path: Path
         assert ("is a trace for training" in said.err) is noted
     refused = call("add-predict", place, "--function", "__call__").line
     assert refused.index("training=False") < refused.index("training=True")
+    assert refused.endswith(" for training: training=True, writes variables)")
 
 
 def test_a_tensor_whose_name_is_not_enough_is_listed_with_what_is(call: Run) -> None:
