@@ -181,14 +181,16 @@ def check_numbers(dtype: Any, size: int | None, **named: float | Sequence[float]
         UntraceableError: The type does not hold a number, or a list has another length.
     """
     for name, value in named.items():
-        numbers = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        if value is None:
+            continue
+        numbers = [value] if isinstance(value, int | float) else value
         for each in numbers:
             if name == "std" and not each:
                 raise UntraceableError("std is 0, and nothing is divided by 0")
             if not _holds(dtype, each):
                 raise UntraceableError(f"{name} is {each}, which {dtype.name} does not hold")
-        if isinstance(value, list | tuple) and len(value) not in {1, size or len(value) or 1}:
-            found = f"{name} has {len(value)} numbers, and the last dimension has the size {size}"
+        if numbers is value and len(numbers) not in {1, size or len(numbers) or 1}:
+            found = f"{name} has {len(numbers)} numbers, and the last dimension has the size {size}"
             raise UntraceableError(found)
 
 
