@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import difflib
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -339,6 +340,7 @@ def _literal(node: ast.expr, source: str, where: str) -> object:
 def _number(node: ast.expr) -> int | float | None:
     if isinstance(node, ast.Constant):
         is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+        is_number = is_number and node.value != math.inf  # such as 1e400
         return node.value if is_number else None  # type: ignore[return-value] # as just checked
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         number = _number(node.operand)
@@ -346,5 +348,6 @@ def _number(node: ast.expr) -> int | float | None:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         left, right = _number(node.left), _number(node.right)
         with contextlib.suppress(OverflowError):
-            return left / right if left is not None and right else None
+            number = left / right if left is not None and right else None
+            return None if number is None or math.isinf(number) else number
     return None

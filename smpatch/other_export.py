@@ -21,7 +21,7 @@ from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, called, op_of
+from smpatch.graph.index import CALLS, GraphIndex, called, full, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.options import Options, check_options
@@ -60,14 +60,21 @@ def unlike(
             return f"{name!r} is {second.op} here and {first.op} there"
         if first.op not in CALLS:
             continue
-        places = [
-            [(place, source) for place, source in enumerate(each.inputs) if op_of(source) in inputs]
-            for each in (first, second)
-        ]
         prints = [_print(each, each.called_by(name)) for each in (one[1], other[1])]
-        if places[0] != places[1] or prints[0] != prints[1]:
+        if prints[0] != prints[1]:
             return f"{name!r} calls a different function here, so its outputs may differ"
+        if _leaves(one[0], name, inputs) != _leaves(other[0], name, inputs):
+            return f"{name!r} takes other inputs or variables here, so its outputs may differ"
     return ""
+
+
+def _leaves(graph: GraphIndex, name: str, fed: set[str]) -> list[tuple[int, str]]:
+    """Return the places and names of inputs, variables, tables and constants that a node takes."""
+    return [
+        (place, full(source))
+        for place, source in enumerate(graph.wiring(name).inputs)
+        if (op := op_of(source)) in fed or (op in graph and not graph.wiring(op).inputs)
+    ]
 
 
 def _print(library: FunctionLibrary, function: str) -> str:

@@ -25,6 +25,7 @@ from smpatch.npy import read_npy
 from smpatch.shapes import without_brackets
 from smpatch.signature import Shape
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.values import finite
 
 __all__ = [
     "parse_defaults",
@@ -212,7 +213,7 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
     """
     hint, wrong = "write alias=value", "it is not a default of an input"
     assigned = _assigned(texts, option, wrong, "defaults", hint)
-    return {name: _json(value, str) for name, value, _ in assigned}
+    return {name: _json(value, str, f"{option} {text!r}") for name, value, text in assigned}
 
 
 def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
@@ -229,14 +230,17 @@ def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
     for name, value, text in _assigned(texts, option, wrong, "values", hint):
         if not value:
             raise _unclear(option, text, wrong, hint)
-        found[name] = _json(value, read_npy if value.endswith(".npy") else str)
+        otherwise = read_npy if value.endswith(".npy") else str
+        found[name] = _json(value, otherwise, f"{option} {text!r}")
     return found
 
 
-def _json(value: str, otherwise: Callable[[str], object]) -> object:
+def _json(value: str, otherwise: Callable[[str], object], where: str) -> object:
     """Return the value of a JSON text; of another text the result of ``otherwise``."""
     try:
-        return json.loads(value)
+        return json.loads(value, parse_float=finite)
+    except OverflowError as error:
+        raise UsageError(str(error), where=where) from error
     except (ValueError, RecursionError):
         return otherwise(value)
 

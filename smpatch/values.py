@@ -20,7 +20,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["holds", "misfit", "preview", "tensor_proto"]
+__all__ = ["finite", "holds", "misfit", "preview", "tensor_proto"]
 
 _FIRST = 8
 """The largest number of elements that are shown."""
@@ -39,6 +39,19 @@ _LAYOUT = {
     "bool": ("bool_val", "?"),
 }
 """Type name to the list that holds its values and its code in ``struct``."""
+
+
+def finite(text: str) -> float:
+    """Return the number in a text, for readers of JSON and TOML.
+
+    Raises:
+        OverflowError: It does not fit into 64 bits, so that Python would make it infinite.
+    """
+    number = float(text)
+    if math.isinf(number) and "inf" not in text:
+        message = f"{text[:_LONG]} does not fit into float64"
+        raise OverflowError(message)
+    return number
 
 
 def preview(tensor: bytes) -> tuple[str, Shape, str]:

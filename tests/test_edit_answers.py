@@ -173,6 +173,29 @@ def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
     assert {each.outcome for each in again.changes} == {"unchanged"}
 
 
+def test_a_call_that_takes_another_variable_is_not_taken_for_the_same_tensor(
+    tmp_path: Path,
+) -> None:
+    """Two towers of one class have equal functions; the signature of the other one was kept."""
+    model = Path(shutil.copytree(FIXTURES / "keras_functional", tmp_path / "model"))
+    file = model / "saved_model.pb"
+    graph = smpatch.load(model).meta_graph().graph
+    _, fed, one, other, *_ = graph.wiring("StatefulPartitionedCall_1").inputs
+    assert graph.wiring(one).op == graph.wiring(other).op == "VarHandleOp"
+    there, swapped = (
+        b"".join(b"\x1a" + bytes([len(each)]) + each.encode() for each in sources)
+        for sources in ((fed, one, other), (fed, other, one))
+    )
+    data = file.read_bytes()
+    assert data.count(there) == 1
+    file.write_bytes(data.replace(there, swapped))
+    options = Options(validate="none", dry_run=True, overwrite=True)
+    with pytest.raises(RefusedError, match="takes other inputs or variables here"):
+        smpatch.copy_signatures(
+            model, FIXTURES / "keras_functional", keys="serving_default", options=options
+        )
+
+
 def test_no_method_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     model = FIXTURES / "text_form"
     receipt = smpatch.edit_signature(model, EditSignature("scale", method_name=""), options=DRY)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 from smpatch import arguments
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
-from smpatch.tensor_syntax import parse_shapes, parse_tags, parse_tensors
+from smpatch.tensor_syntax import (
+    parse_constants,
+    parse_defaults,
+    parse_shapes,
+    parse_tags,
+    parse_tensors,
+)
 
 
 def parse(*texts: str) -> dict[str, TensorRef]:
@@ -255,3 +262,17 @@ def test_a_bracket_without_its_other_one_is_no_shape(sizes: str) -> None:
         parse_shapes([f"x={sizes}"], option="--shape")
     with pytest.raises(UsageError):
         arguments.shape(sizes, "shape")
+
+
+@pytest.mark.parametrize("text", ["x=1e400", "x=[[0.5, -1e400]]"])
+@pytest.mark.parametrize("parser", [parse_constants, parse_defaults])
+def test_a_number_beyond_64_bits_does_not_become_infinite(
+    parser: Callable[..., dict[str, object]], text: str
+) -> None:
+    with pytest.raises(UsageError, match="1e400 does not fit into float64"):
+        parser([text], option="--bind")
+    assert parser(["x=[Infinity, -Infinity, 1e308]"], option="--bind")["x"] == [
+        math.inf,
+        -math.inf,
+        1e308,
+    ]

@@ -85,6 +85,7 @@ def test_what_has_no_line_has_that_of_what_is_around_it(path: Path, line: int | 
         ("a = 1\nb = \n", 2, "invalid value"),
         ("a = 1\na = 2\n", 2, "cannot overwrite a value"),
         ("[[a]]\n[a]\n", 2, "cannot declare"),
+        ("a = 1\nb = [0.5, -1e400]\n", 2, "-1e400 does not fit into float64"),
     ],
 )
 def test_what_is_no_toml_is_told_with_its_line(text: str, line: int, found: str) -> None:

@@ -150,7 +150,7 @@ def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class
     message = str(getattr(error, "message", "") or error.format_message())
     if not possibilities:
         message = str(error.format_message())
-    message = message.strip().rstrip(".")
+    message = message.strip().rstrip(".").replace("\n\t", " ")  # before each choice
     for words, ours in _NO_NUMBER.items():
         message = message.replace(words, ours)
     context = getattr(error, "ctx", None)

@@ -112,7 +112,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         machine.write_suggestions(meta_graph, found, commands.all(found), flow)
         return
     if signature is not None:
-        lines = _inner_lines(found, signature, commands)
+        lines = _inner_lines(found, signature, commands, match)
     else:
         lines = [
             *output_lines(
@@ -122,7 +122,8 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             *_further_lines(found.deep, commands),
             *_composed_lines(found),
         ]
-    data("\n".join(lines) if lines else "nothing that could become a signature was found")
+    nothing = "nothing that could become a signature was found"
+    data("\n".join(lines) if lines else _unmatched(match) or nothing)
 
 
 class _TensorFlow:
@@ -254,7 +255,13 @@ def _composed_lines(found: Suggestions) -> list[str]:
     return [*lines, *(printable(f"  {key}  {each}") for key, each in found.composed.items())]
 
 
-def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list[str]:
+def _unmatched(pattern: str) -> str:
+    """Return a line for a pattern that nothing matches; empty if there is no pattern."""
+    said = "upper and lower case letters are different, and * is any text"
+    return f"nothing matches {printable(pattern)} ({said})" if pattern else ""
+
+
+def _inner_lines(found: Suggestions, signature: str, commands: Commands, pattern: str) -> list[str]:
     """Return lines with the inner tensors as a tree of calls."""
     from smpatch.graph.index import op_of
     from smpatch.graph.operations import automatic
@@ -262,9 +269,8 @@ def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list
     inner = found.inner
     shown = [each for each in inner if not automatic(op_of(each.spec.name))]
     if not shown:
-        return [
-            f"no tensor between the inputs and outputs of {printable(signature)} can be exposed"
-        ]
+        nothing = "no tensor between the inputs and outputs of"
+        return [_unmatched(pattern) or f"{nothing} {printable(signature)} can be exposed"]
     names = commands.spelled(found)
     lines: list[str] = []
     between = [each for each in shown if not each.calls]

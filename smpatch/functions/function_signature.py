@@ -181,7 +181,8 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
         marked = [(training_remark(meta_graph, each), each) for each in described]
         marked.sort(key=lambda each: bool(each[0]))
         choices = "; ".join(
-            _sketch(each) + (f", {remark}" if remark else "") for remark, each in marked
+            _sketch(each) + (f" for training: {remark}" if remark else "")
+            for remark, each in marked
         )
         found = f"it has {len(traces)} traces"
         hint = f"name one of them: {choices}"

@@ -27,7 +27,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import ModelUnreadableError, TensorNotFoundError
-from smpatch.graph.index import GraphIndex, Node
+from smpatch.graph.index import CALLS, GraphIndex, Node
 from smpatch.graph.op_defs import find_op_def
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
@@ -183,6 +183,8 @@ class Resolver:
         if op_def is None:
             if op in _PLACEHOLDERS and (dtype := node.attr("dtype")) is not None:
                 return [dtypes.name(dtype.type)]
+            if op in CALLS and (results := node.attr("Tout")) is not None:
+                return [dtypes.name(each) for each in results.list.type]
             raise OpDefMissingError(op, where=where)
         return [output.dtype for output in outputs(op_def, node.attr)]
 

@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 from smpatch.patch_table import Path
+from smpatch.values import finite
 
 __all__ = ["Document", "Path", "TomlError", "read"]
 
@@ -86,7 +87,7 @@ def read(text: str) -> Document:
     if deep := _DEEP.search(text):
         raise TomlError(_TOO_DEEP, text.count("\n", 0, deep.start()) + 1)
     try:
-        values = tomllib.loads(text)
+        values = tomllib.loads(text, parse_float=finite)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _PLACE.search(message)
@@ -95,6 +96,9 @@ def read(text: str) -> Document:
         raise TomlError(found[:1].lower() + found[1:], line) from error
     except RecursionError as error:
         raise TomlError(_TOO_DEEP, 1) from error
+    except OverflowError as error:
+        at = text.find(str(error).partition(" ")[0])
+        raise TomlError(str(error), text.count("\n", 0, at) + 1) from error
     except ValueError as error:  # Python reads no number of thousands of digits
         long = _LONG_NUMBER.search(text)
         line = text.count("\n", 0, long.start()) + 1 if long else 1

@@ -26,7 +26,7 @@ from smpatch.runs.arrays import array_of, from_numpy
 from smpatch.runtime.questions import Array
 from smpatch.savedmodel.directory import open_regular
 from smpatch.shapes import MAX_RANK
-from smpatch.values import tensor_proto
+from smpatch.values import finite, tensor_proto
 
 __all__ = ["array_from", "read_json", "read_npz"]
 
@@ -188,10 +188,12 @@ def read_json(file: str | os.PathLike[str]) -> Mapping[str, object]:
     where = os.fspath(file)
     try:
         with open_regular(file) as opened:
-            found = json.load(opened)
+            found = json.load(opened, parse_float=finite)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"cannot be read: {reason}", where=where) from error
+    except OverflowError as error:
+        raise UsageError(str(error), where=where) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"it is not JSON: {error}", where=where) from error
     if not isinstance(found, dict):

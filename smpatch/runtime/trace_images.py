@@ -124,6 +124,7 @@ def decode_image(  # noqa: C901 - one condition for each argument
         hint = "layout='NCHW' is for channels that come first" if layout == "NHWC" else ""
         raise UntraceableError(found, hint=hint)
 
+    check_numbers(tf.float32, channels, scale=scale, offset=offset, mean=mean, std=std)
     other = like != "tensorflow"
     if other and (channels != _COLORS or method != "bilinear" or format == "png"):
         found = f"like={like} is only for three channels and method=bilinear, not for format=png"
@@ -166,6 +167,37 @@ def decode_image(  # noqa: C901 - one condition for each argument
 
     samples = images(tf, taken, channels, format or "jpeg")
     return Recipe({parameter: taken}, batch, {parameter: samples})
+
+
+def check_numbers(dtype: Any, size: int | None, **named: float | Sequence[float] | None) -> None:
+    """Refuse numbers that TensorFlow would change, or refuse with an error of Python.
+
+    Args:
+        dtype: The type in which the recipe computes.
+        size: The size of the last dimension; None if it is not known.
+        **named: Arguments of the recipe; a list has a number for each element of that dimension.
+
+    Raises:
+        UntraceableError: The type does not hold a number, or a list has another length.
+    """
+    for name, value in named.items():
+        if value is None:
+            continue
+        numbers = [value] if isinstance(value, int | float) else value
+        for each in numbers:
+            if name == "std" and not each:
+                raise UntraceableError("std is 0, and nothing is divided by 0")
+            if not _holds(dtype, each):
+                raise UntraceableError(f"{name} is {each}, which {dtype.name} does not hold")
+        if numbers is value and len(numbers) not in {1, size or len(numbers) or 1}:
+            found = f"{name} has {len(numbers)} numbers, and the last dimension has the size {size}"
+            raise UntraceableError(found)
+
+
+def _holds(dtype: Any, number: float) -> bool:
+    if dtype.is_floating:
+        return bool(float(dtype.min) <= number <= float(dtype.max))
+    return bool(dtype.is_integer and dtype.min <= number <= dtype.max and number == int(number))
 
 
 def normalized(

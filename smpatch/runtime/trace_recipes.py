@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .refusals import UntraceableError
-from .trace_images import Recipe, decode_image, described, normalized, resize_images
+from .trace_images import (
+    Recipe,
+    check_numbers,
+    decode_image,
+    described,
+    normalized,
+    resize_images,
+)
 
 Tensor = Any
 
@@ -201,6 +208,8 @@ def _normalize(
     name: str | None = None,
 ) -> Recipe:
     spec = _floating(specs[alias], "input")
+    size = spec.shape[-1] if spec.shape.rank else None
+    check_numbers(spec.dtype, size, scale=scale, mean=mean, std=std)
     parameter = name or alias
 
     def normalize(**given: Tensor) -> dict[str, Tensor]:
@@ -319,7 +328,9 @@ def _softmax(
     output: str,
     axis: int = -1,
 ) -> Recipe:
-    _floating(specs[output], "output")
+    spec = _floating(specs[output], "output")
+    if spec.shape.rank is not None and not -spec.shape.rank <= axis < spec.shape.rank:
+        raise UntraceableError(f"axis is {axis}, and the output is {described(spec)}")
     return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
 
 
@@ -339,9 +350,10 @@ def _argmax(
     output: str,
     labels: str | None = None,
 ) -> Recipe:
-    names = None if labels is None else _labels(tf, labels, specs[output])
-    if not specs[output].shape.rank:
-        raise UntraceableError(f"the output has no classes: it is {described(specs[output])}")
+    spec = specs[output]
+    names = None if labels is None else _labels(tf, labels, spec)
+    if not spec.shape.rank or spec.dtype == tf.string:
+        raise UntraceableError(f"the output has no classes: it is {described(spec)}")
 
     def argmax(value: Tensor) -> Tensor:
         found = tf.argmax(value, axis=-1)
@@ -359,7 +371,7 @@ def _top_k(
     labels: str | None = None,
 ) -> Recipe:
     spec = specs[output]
-    if not spec.shape.rank:
+    if not spec.shape.rank or not (spec.dtype.is_floating or spec.dtype.is_integer):
         raise UntraceableError(f"the output has no classes: it is {described(spec)}")
     size = spec.shape[-1]
     if size is not None and k > size:
@@ -391,7 +403,9 @@ def _threshold(
     output: str,
     value: float = 0.5,
 ) -> Recipe:
-    limit = tf.constant(value, specs[output].dtype)
+    dtype = specs[output].dtype
+    check_numbers(dtype, None, value=value)
+    limit = tf.constant(value if dtype.is_floating else int(value), dtype)
     return _of_output(specs, alias, output, lambda given: given >= limit)
 
 

@@ -119,6 +119,12 @@ def test_a_missing_key_comes_with_those_that_there_are(words: tuple[str, ...], c
     assert "signatures here" not in call(words[0], "gone", *words[1:]).line
 
 
+def test_the_choices_of_a_missing_option_are_in_the_line_without_escapes(call: Run) -> None:
+    said = call("describe", FUNCTIONAL)
+    assert "triton, rest, grpc, markdown" in " ".join(said.line.split())
+    assert "\\" not in said.line
+
+
 def test_signatures_are_removed_by_a_list(call: Run, model: Copy) -> None:
     place = model("keras_functional")
     assert call("remove", place, "--signature", "serve,serving_*", *QUICK).code == 0

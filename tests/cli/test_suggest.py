@@ -168,7 +168,13 @@ def test_a_pattern_finds_tensors_that_are_consumed(call: Run) -> None:
     place = FIXTURES / "models" / "linear"
     (found,) = call("suggest", place, "--match", "prod*", "--json").document["suggest"]["outputs"]
     assert found["tensor"]["name"] == "product:0"
-    assert call("suggest", place, "--match", "nothing*").out.startswith("nothing")
+
+
+@pytest.mark.parametrize("options", [(), ("--signature", "scale")], ids=["all", "one"])
+def test_a_pattern_without_a_match_is_named(options: tuple[str, ...], call: Run) -> None:
+    said = call("suggest", FIXTURES / "models" / "linear", "--match", "*PROD*", *options)
+    letters = "upper and lower case letters are different"
+    assert said.out == f"nothing matches *PROD* ({letters}, and * is any text)\n"
 
 
 HUB = """
@@ -211,6 +217,7 @@ def test_a_trace_for_training_comes_last_and_is_marked(call: Run, tmp_path: Path
         assert ("is a trace for training" in said.err) is noted
     refused = call("add-predict", place, "--function", "__call__").line
     assert refused.index("training=False") < refused.index("training=True")
+    assert refused.endswith(" for training: training=True, writes variables)")
 
 
 def test_a_tensor_whose_name_is_not_enough_is_listed_with_what_is(call: Run) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from smpatch import load, tensor_syntax
+from smpatch.errors import UsageError
+from smpatch.fragments import asked
 from smpatch.recipes import RECIPES
 from tests.compose.conftest import Copied
 
@@ -38,6 +40,12 @@ def test_values_are_json_files_and_texts(tmp_path: Path) -> None:
         "g": "a=b",
     }
     assert getattr(array, "value", None) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e308/1e-10"])
+def test_a_number_of_a_recipe_does_not_become_infinite(number: str) -> None:
+    with pytest.raises(UsageError):
+        asked(f"x=normalize({number})", "before")
 
 
 def test_an_array_of_a_file_is_bound(copied: Copied) -> None:

@@ -22,7 +22,7 @@ from smpatch.validator import Validator, by_numbers
 from smpatch.values import tensor_proto
 from tests.compose.conftest import Copied
 from tests.contract.models import FIXTURES
-from tests.oracle.client import Oracle, encoded
+from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
 KERAS = "keras_functional"
@@ -54,6 +54,24 @@ def test_a_line_of_a_vocabulary_ends_at_a_line_feed_alone(
     for loader in loaders:
         assert "arrays" in told[loader]["new"], told[loader]["new"]
         assert told[loader]["new"] == told[loader][DEFAULT]
+
+
+def test_a_function_behind_is_added_without_tensorflow_where_the_main_graph_has_no_such_call(
+    composable: Models, oracle: Oracle, tmp_path: Path
+) -> None:
+    """The operation ``PartitionedCall`` was not defined by an export of Keras."""
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    put = asked_list(["k=argmax(both)"], "after")
+    smpatch.patch(model, smpatch.edits.Compose(DEFAULT, "new", after=put), options=UNPROVED)
+    sides = {"left": [[1.0, 2.0]], "right": [[3.0, 4.0]]}
+    given = {name: encoded(np.array(each, "f4")) for name, each in sides.items()}
+    loaders = ["session", "python"]
+    feeds = {DEFAULT: given, "new": given}
+    told = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=loaders)
+    for loader in loaders:
+        both = decoded(told[loader][DEFAULT]["arrays"]["both"])
+        place = decoded(told[loader]["new"]["arrays"]["k"])
+        assert place.tolist() == both.argmax(axis=-1).tolist()
 
 
 def test_numbers_that_the_input_does_not_hold_are_refused(

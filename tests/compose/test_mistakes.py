@@ -147,6 +147,9 @@ def another_type(score: tf.TensorSpec([None, 1], tf.float64)):
 HERE = "pre.py"
 AT = CODE.split("\n").index('    raise ValueError("my own mistake")') + 1
 BEFORE: Mapping[str, str] = {
+    "left=normalize([1, 2, 3])": "mean has 3 numbers, and the last dimension has the size 2",
+    "left=normalize(1, [1, 0])": "std is 0, and nothing is divided by 0",
+    "left=normalize(scale=1e39)": "scale is 1e+39, which float32 does not hold",
     "left=cast(string)": "TensorFlow does not cast string to float32 (a function of your own",
     f"{HERE}:typo": "it yields 'lefft', and the signature has no input of that name",
     f"{HERE}:doubles": "'left': it yields float64 [?, 2], the signature's input is float32 [?, 2]"
@@ -193,6 +196,8 @@ AFTER: Mapping[str, str] = {
     "softmax(scores)": "the signature has no output 'scores' (did you mean score?)",
     "lookup(both, words.txt)": "it takes numbers of words, and the output is float32 [?, 3]",
     "argmax(both, labels=empty.txt)": "empty.txt: it has no labels",
+    "softmax(both, axis=2)": "axis is 2, and the output is float32 [?, 3]",
+    "threshold(both, 1e39)": "value is 1e+39, which float32 does not hold",
 }
 USAGE: Mapping[tuple[str, str], str] = {
     ("before", "none.py:f"): "none.py': there is no such file",
@@ -271,6 +276,27 @@ def test_what_does_not_fit_behind_is_refused(
     error = _refused(model, files, quick, after=asked)
     assert error.exit_code == 4
     assert AFTER[asked] in str(error)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint8", "300"), ("uint8", "-1"), ("int32", "0.5"), ("bool", "1")]
+)
+def test_a_threshold_that_the_type_does_not_hold_does_not_wrap_around(
+    dtype: str, value: str, model: Path, files: Path, quick: Validator
+) -> None:
+    after = asked_list([f"cast(both, {dtype})", f"threshold(both, {value})"], "after", files)
+    with pytest.raises(SmpatchError, match=f"value is {value}, which {dtype} does not hold"):
+        smpatch.patch(model, Compose(DEFAULT, "new", after=after), validator=quick)
+
+
+@pytest.mark.parametrize("recipe", ["top_k(word, 1)", "argmax(word)"])
+def test_the_largest_of_texts_is_no_error_of_python(
+    recipe: str, model: Path, files: Path, quick: Validator
+) -> None:
+    words = "c=argmax(both)", "word=lookup(c, words.txt)"
+    after = asked_list([*words, recipe], "after", files)
+    with pytest.raises(SmpatchError, match=r"the output has no classes: it is string \[\?\]"):
+        smpatch.patch(model, Compose(DEFAULT, "new", after=after), validator=quick)
 
 
 @pytest.mark.parametrize(("place", "asked"), USAGE)

@@ -192,10 +192,11 @@ def test_an_array_that_ends_too_early(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('{"x": {"b64": "\u00e9"}}', "an element is not base64"),
+        ('{"x": [0.5, 1e400]}', "1e400 does not fit into float64"),
         ('{"x": ' + "[" * 700 + "1" + "]" * 700 + "}", "its lists are nested too deeply"),
     ],
 )
-def test_text_that_is_not_ascii_and_deep_lists_are_no_python_errors(
+def test_values_that_cannot_be_read_are_no_python_errors_and_not_infinite(
     tmp_path: Path, text: str, words: str
 ) -> None:
     (tmp_path / "feeds.json").write_text(text)
