@@ -85,12 +85,13 @@ class PythonLoader:
         }
 
     def _do_call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Call a signature of the kept model."""
+        """Call a signature of the kept model; return its dense results."""
         from .python_calls import array, tensor  # noqa: PLC0415 - seldom needed
 
         fed = {name: tensor(self._tf, each) for name, each in request["inputs"].items()}
         answer = self._model.signatures[request["key"]](**fed)
-        return {"arrays": {name: array(value) for name, value in answer.items()}}
+        dense = {n: each for n, each in answer.items() if isinstance(each, self._tf.Tensor)}
+        return {"arrays": {name: array(value) for name, value in dense.items()}}
 
     def _do_call_function(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call a traced function of the kept model."""
