@@ -11,6 +11,7 @@ import pytest
 import smpatch
 from smpatch.errors import UsageError, ValidationError
 from smpatch.op_libraries import op_libraries, package_of
+from smpatch.runtime import installation
 from smpatch.validator.edited import Mode
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
@@ -130,3 +131,24 @@ def test_a_library_that_crashes_or_hangs_is_no_fault_of_a_checked_model(tmp_path
     options = smpatch.CheckOptions(op_libraries=[hang], time_limit=8, validate="runtime")
     with pytest.raises(ValidationError, match=r"hang\.so: TensorFlow does not load it within 8 s"):
         smpatch.check(MODELS / "linear", options=options)
+
+
+@pytest.mark.own_children
+def test_a_tensorflow_that_crashes_at_its_start_is_no_fault_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a processor without AVX."""
+    root = tmp_path / "tensorflow"
+    root.mkdir()
+    library = _library(DOES["crash"], root / "libtensorflow_cc.so.2")
+    (root / "__init__.py").write_text("import os\nos.abort()\n")
+    broken = installation.Wheel(root, library, library, None)
+    monkeypatch.setattr(installation, "find", lambda: broken)
+    words = "TensorFlow cannot be loaded: its process ended: killed by SIGABRT"
+    with pytest.raises(ValidationError, match="cannot be asked: its process ended: killed by SIG"):
+        smpatch.check(MODELS / "linear")
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    for libraries in ((), (library,)):
+        options = smpatch.Options(op_libraries=libraries)
+        with pytest.raises(ValidationError, match=words):
+            smpatch.rename_signature(model, "scale", "other", options=options)

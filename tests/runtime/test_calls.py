@@ -50,7 +50,9 @@ def test_the_dense_results_beside_a_sparse_one_come_back(kept: Child) -> None:
     text = Array(STRING, (2,), strings=(b"a b", b"c"))
     said = call(kept, "words", {"text": text}, LIMIT)
     assert said.ok, said.message
-    assert {name: to_numpy(each).tolist() for name, each in said.arrays.items()} == {"dense": [2, 1]}
+    assert {name: to_numpy(each).tolist() for name, each in said.arrays.items()} == {
+        "dense": [2, 1]
+    }
 
 
 def test_a_sparse_result_is_no_fault_of_the_model(models: Path) -> None:
