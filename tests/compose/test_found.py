@@ -100,6 +100,34 @@ def test_a_session_reads_what_a_users_file_imports_again(
     assert made[0] != made[1]
 
 
+POST = """
+import helper
+
+def scaled(score):
+    return {"scaled": score * 0.0 + helper.K}
+"""
+
+
+def test_files_of_two_directories_have_their_own_modules_of_one_name(
+    composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    """The file in the second directory got the module ``helper`` of the first one."""
+    files = []
+    for number, text in ((2.0, PRE), (100.0, POST)):
+        directory = tmp_path / f"of_{number:g}"
+        directory.mkdir()
+        (directory / "helper.py").write_text(f"K = {number}\n")
+        (directory / "f.py").write_text(text)
+        files.append(f"{directory / 'f.py'}:scaled")
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    before, after = asked_list(files[:1], "before"), asked_list(files[1:], "after")
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=before, after=after)
+    smpatch.patch(model, edit, validator=quick)
+    feeds = {"new": {name: encoded(np.ones([1, 2], "f4")) for name in ("left", "right")}}
+    told = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=["session"])
+    assert told["session"]["new"]["arrays"]["scaled"] == encoded(np.full([1, 1], 100.0, "f4"))
+
+
 def test_a_run_calls_both_halves_of_a_composed_signature(
     composable: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
