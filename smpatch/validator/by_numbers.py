@@ -284,15 +284,12 @@ class _Proof:
         before, after = self._listed(self._was), self._listed(self._now)
         for key in after.keys() - self._after.signatures.keys():
             self._left_out(key, "it is only in the object graph")
-        pairs = [
-            pair
-            for key, there in _kept(edits, before).items()
-            if key in after
-            for pair in self._bound(
-                *(after[key], there, before),
-                self._pairs(after[key], _reference(there, before, {}, {})),
-            )
-        ]
+        pairs: list[Pair] = []
+        for key, there in _kept(edits, before).items():
+            if key in after:
+                both = self._pairs(after[key], _reference(there, before, {}, {}))
+                both = self._values.with_dropped(there, both)
+                pairs += self._bound(after[key], there, before, both)
         self._compare(pairs, PythonLoader)
         targets = in_c(self._after.signatures)
         pairs = [
