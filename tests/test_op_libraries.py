@@ -133,6 +133,19 @@ def test_a_library_that_crashes_or_hangs_is_no_fault_of_a_checked_model(tmp_path
         smpatch.check(MODELS / "linear", options=options)
 
 
+def test_a_session_loads_a_library_again_that_was_built_again(tmp_path: Path) -> None:
+    """The children had the old library, with which the model was validated."""
+    library = _library("", tmp_path / "ops.so")
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    with smpatch.Session(smpatch.Options(op_libraries=[library])) as session:
+        session.copy_signature(model, "scale", "one")
+        _library(DOES["crash"], tmp_path / "new.so").replace(library)
+        for _ in range(2):
+            with pytest.raises(ValidationError, match=r"ops\.so: it ends TensorFlow's process"):
+                session.copy_signature(model, "scale", "two")
+    assert set(smpatch.load(model).signatures) == {"scale", "one"}
+
+
 @pytest.mark.own_children
 def test_a_tensorflow_that_crashes_at_its_start_is_no_fault_of_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
