@@ -11,6 +11,7 @@ Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import importlib
 import os
 import sys
@@ -64,7 +65,8 @@ class PythonLoader:
 
     def tidy(self) -> None:
         """Forget the graphs of the last request."""
-        self._tf.compat.v1.reset_default_graph()
+        with contextlib.suppress(AssertionError):  # a user's file keeps a session open
+            self._tf.compat.v1.reset_default_graph()
 
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and report its signatures' inputs and outputs."""
