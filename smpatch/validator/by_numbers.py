@@ -185,6 +185,8 @@ class _Proof:
         outcome = composed_outcome(self._validator, chain, values)
         self._composed[edit.key] = frozenset(outcome.outputs)
         self._composed_values[edit.key] = values
+        if outcome.not_run:
+            self._left_out(edit.key, f"its parts, run in order, fail: {outcome.not_run}")
         self._record(edit.key, outcome, "it differs from the result of its parts, run in order")
 
     def _opened(self, chain: Chain) -> None:
