@@ -15,6 +15,7 @@ import smpatch
 from smpatch.edits import EditSignature
 from smpatch.runs import sessions
 from smpatch.runtime.process import Child
+from smpatch.runtime.python_questions import call as call_in_python
 from smpatch.runtime.questions import Array, RunResult
 from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
@@ -95,10 +96,9 @@ def test_python_compares_the_numbers_of_a_signature_that_has_lost_an_input(
 ) -> None:
     """The reference did not run without the input, and a note said that nothing was compared."""
     edit, options = dropped("action", "reward", "words"), smpatch.Options(validate="run")
-    call = sessions.call_in_python
 
     def called(child: Child, key: str, inputs: Mapping[str, Array], limit: float) -> RunResult:
-        said = call(child, key, inputs, limit)
+        said = call_in_python(child, key, inputs, limit)
         if is_right or key != "action" or "reward" in inputs:
             return said
         arrays = {name: replace(each, data=each.data[::-1]) for name, each in said.arrays.items()}
