@@ -26,6 +26,7 @@ from smpatch import (
 from smpatch.checker import CheckOptions
 from smpatch.errors import UsageError
 from smpatch.options import Options, check_options
+from smpatch.savedmodel.directory import FileIdentity
 from smpatch.validator import Mode, Validator
 from smpatch.validator.lending import lending
 
@@ -114,6 +115,7 @@ class Session:
         self._recycle_after = recycle_after
         self._calls = 0
         self._validators: dict[tuple[Path, ...], Validator] = {}
+        self._built: dict[tuple[Path, ...], list[FileIdentity]] = {}
         self._owner = os.getpid(), threading.get_ident()
         self._closed = False
 
@@ -173,8 +175,16 @@ class Session:
     def _lend(
         self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
     ) -> Validator:
-        """Lend the children for these op libraries, because a process cannot unload a library."""
+        """Lend the children for these op libraries, because a process cannot unload a library.
+
+        If a library was built again, its children are replaced.
+        """
         libraries = tuple(op_libraries)
+        built = [FileIdentity.of(each.stat()) for each in libraries]
+        if libraries in self._validators and self._built[libraries] != built:
+            with self._validators.pop(libraries):
+                pass
+        self._built[libraries] = built
         if libraries not in self._validators:
             self._validators[libraries] = Validator("none", libraries, time_limit)
         return self._validators[libraries].lend(mode, time_limit, calls=calls)

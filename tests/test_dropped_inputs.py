@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import pytest
 
 import smpatch
 from smpatch.edits import EditSignature
+from smpatch.runs import sessions
+from smpatch.runtime.process import Child
+from smpatch.runtime.python_questions import call as call_in_python
+from smpatch.runtime.questions import Array, RunResult
 from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
@@ -80,6 +86,33 @@ def test_an_input_that_no_output_needs_can_be_dropped(model: Path, oracle: Oracl
     assert results(oracle.ask("run_signature", **about)) == expected
     called = oracle.ask("call", **about, inputs={"observation": ("dense", name)})
     assert results(called) == expected
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_python_compares_the_numbers_of_a_signature_that_has_lost_an_input(
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_right: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The reference did not run without the input, and a note said that nothing was compared."""
+    edit, options = dropped("action", "reward", "words"), smpatch.Options(validate="run")
+
+    def called(child: Child, key: str, inputs: Mapping[str, Array], limit: float) -> RunResult:
+        said = call_in_python(child, key, inputs, limit)
+        if is_right or key != "action" or "reward" in inputs:
+            return said
+        arrays = {name: replace(each, data=each.data[::-1]) for name, each in said.arrays.items()}
+        return RunResult(arrays=arrays)
+
+    monkeypatch.setattr(sessions, "call_in_python", called)
+    if is_right:
+        receipt = smpatch.edit_signature(model, edit, options=options)
+        assert "numbers-not-compared" not in [note.code for note in receipt.notes]
+        return
+    before = (model / "saved_model.pb").read_bytes()
+    with pytest.raises(smpatch.ValidationError, match=r"what it was before the edit \(tf.saved"):
+        smpatch.edit_signature(model, edit, options=options)
+    assert (model / "saved_model.pb").read_bytes() == before
 
 
 def test_to_drop_it_twice_is_to_drop_it(model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import smpatch
 from smpatch.errors import UsageError, ValidationError
 from smpatch.op_libraries import op_libraries, package_of
+from smpatch.runtime import installation
+from smpatch.validator.edited import Mode
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 
@@ -98,3 +101,80 @@ def test_all_missing_operations_are_named_at_once_with_their_package(tmp_path: P
     assert finding.hint == "load its library with --op-library FILE"
     with pytest.raises(ValidationError, match="'AddZ2', 'Zul'"):
         smpatch.rename_signature(model, "scale", "other", options=smpatch.Options(dry_run=True))
+
+
+DOES = {
+    "crash": 'fputs("a word of the library\\n", stderr); abort();',
+    "hang": "for (;;) sleep(1000);",
+}
+
+
+def _library(does: str, file: Path) -> Path:
+    """Compile a library that does something when it is loaded."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no gcc to compile a library with")
+    source = file.with_suffix(".c")
+    headers = "".join(f"#include <{each}.h>\n" for each in ("stdio", "stdlib", "unistd"))
+    source.write_text(f"{headers}__attribute__((constructor)) void at_load(void) {{ {does} }}\n")
+    subprocess.run([compiler, "-shared", "-fPIC", source, "-o", file], check=True)
+    return file
+
+
+@pytest.mark.parametrize("validate", ["auto", "full"])
+def test_a_library_that_crashes_is_no_traceback_and_no_crash_of_the_model(
+    tmp_path: Path, validate: Mode
+) -> None:
+    library = _library(DOES["crash"], tmp_path / "crash.so")
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    options = smpatch.Options(op_libraries=[library], validate=validate)
+    with pytest.raises(ValidationError) as caught:
+        smpatch.rename_signature(model, "scale", "other", options=options)
+    assert caught.value.where == str(library)
+    words = "it ends TensorFlow's process: killed by SIGABRT: a word of the library"
+    assert caught.value.found == words
+
+
+def test_a_library_that_crashes_or_hangs_is_no_fault_of_a_checked_model(tmp_path: Path) -> None:
+    crash = _library(DOES["crash"], tmp_path / "crash.so")
+    options = smpatch.CheckOptions(op_libraries=[crash])
+    with pytest.raises(ValidationError, match=r"crash\.so: it ends TensorFlow's process"):
+        smpatch.check(MODELS / "linear", options=options)
+    hang = _library(DOES["hang"], tmp_path / "hang.so")
+    options = smpatch.CheckOptions(op_libraries=[hang], time_limit=8, validate="runtime")
+    with pytest.raises(ValidationError, match=r"hang\.so: TensorFlow does not load it within 8 s"):
+        smpatch.check(MODELS / "linear", options=options)
+
+
+def test_a_session_loads_a_library_again_that_was_built_again(tmp_path: Path) -> None:
+    """The children had the old library, with which the model was validated."""
+    library = _library("", tmp_path / "ops.so")
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    with smpatch.Session(smpatch.Options(op_libraries=[library])) as session:
+        session.copy_signature(model, "scale", "one")
+        _library(DOES["crash"], tmp_path / "new.so").replace(library)
+        for _ in range(2):
+            with pytest.raises(ValidationError, match=r"ops\.so: it ends TensorFlow's process"):
+                session.copy_signature(model, "scale", "two")
+    assert set(smpatch.load(model).signatures) == {"scale", "one"}
+
+
+@pytest.mark.own_children
+def test_a_tensorflow_that_crashes_at_its_start_is_no_fault_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a processor without AVX."""
+    root = tmp_path / "tensorflow"
+    root.mkdir()
+    library = _library(DOES["crash"], root / "libtensorflow_cc.so.2")
+    (root / "__init__.py").write_text("import os\nos.abort()\n")
+    broken = installation.Wheel(root, library, library, None)
+    monkeypatch.setattr(installation, "find", lambda: broken)
+    words = "TensorFlow cannot be loaded: its process ended: killed by SIGABRT"
+    with pytest.raises(ValidationError, match="cannot be asked: its process ended: killed by SIG"):
+        smpatch.check(MODELS / "linear")
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    for libraries in ((), (library,)):
+        options = smpatch.Options(op_libraries=libraries)
+        with pytest.raises(ValidationError, match=words):
+            smpatch.rename_signature(model, "scale", "other", options=options)

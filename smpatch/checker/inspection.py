@@ -44,7 +44,7 @@ from smpatch.op_libraries import check_files, op_libraries
 from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
-from smpatch.savedmodel.directory import naming
+from smpatch.savedmodel.directory import naming, writing
 from smpatch.stores.copies import copied
 from smpatch.urls import READ_ONLY, ModelUrl
 from smpatch.validator import Validator
@@ -222,7 +222,7 @@ def _checked(
     opened = load(model)
     if options.validate == "full":
         validator.expect_python()
-    with naming(opened.file):
+    with writing(model, "checked", hint=""), naming(opened.file):
         return _Check(opened, validator, options, required).report()
 
 

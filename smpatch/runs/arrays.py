@@ -137,7 +137,7 @@ def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: AN
     if name in _HALVES:
         halves = np.array(_filled([*message.half_val], count, 0), np.int64)
         return halves.astype(np.uint16).view(kind)
-    if name.startswith("float8"):
+    if name.startswith(("float8", "float4")):
         return np.array(_filled([*message.float8_val], count, 0), np.uint8).view(kind)
     values = [*getattr(message, _LISTS.get(name, "int_val"))]
     if name.startswith("complex"):

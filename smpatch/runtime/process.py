@@ -75,7 +75,7 @@ class ChildUnfit(ChildError):
 
 
 class ChildDied(ChildError):
-    """The process ended during a question.
+    """The process ended during a question, or was killed while it loaded TensorFlow.
 
     Attributes:
         how: How it ended, such as "killed by SIGABRT".
@@ -274,7 +274,12 @@ class Child:
 
     def _greet(self, deadline: float, limit: float) -> None:
         """Wait for the first line, which reports whether the child has loaded TensorFlow."""
-        greeting = self._receive(deadline, limit)
+        try:
+            greeting = self._receive(deadline, limit)
+        except ChildDied as error:
+            if error.was_killed:
+                raise
+            raise ChildUnfit(f"its process ended: {error}") from error
         if not greeting["ok"]:
             raise ChildUnfit(_one_line(greeting["message"]))
         self._greeted = True

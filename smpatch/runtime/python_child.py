@@ -11,6 +11,7 @@ Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import importlib
 import os
 import sys
@@ -64,7 +65,8 @@ class PythonLoader:
 
     def tidy(self) -> None:
         """Forget the graphs of the last request."""
-        self._tf.compat.v1.reset_default_graph()
+        with contextlib.suppress(AssertionError):  # a user's file keeps a session open
+            self._tf.compat.v1.reset_default_graph()
 
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and report its signatures' inputs and outputs."""
@@ -85,12 +87,13 @@ class PythonLoader:
         }
 
     def _do_call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Call a signature of the kept model."""
+        """Call a signature of the kept model; return its dense results."""
         from .python_calls import array, tensor  # noqa: PLC0415 - seldom needed
 
         fed = {name: tensor(self._tf, each) for name, each in request["inputs"].items()}
         answer = self._model.signatures[request["key"]](**fed)
-        return {"arrays": {name: array(value) for name, value in answer.items()}}
+        dense = {n: each for n, each in answer.items() if isinstance(each, self._tf.Tensor)}
+        return {"arrays": {name: array(value) for name, value in dense.items()}}
 
     def _do_call_function(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call a traced function of the kept model."""

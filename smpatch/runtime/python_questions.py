@@ -47,8 +47,8 @@ def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: flo
         limit_seconds: The longest wait.
 
     Returns:
-        The arrays by the name of the result; not ok if the signature does not have one of the
-        arguments, or TensorFlow refuses.
+        The arrays by the name of the result, without sparse and ragged results; not ok if the
+        signature does not have one of the arguments, or TensorFlow refuses.
     """
     return _called(child, {"do": "call", "key": key}, inputs, limit_seconds)
 

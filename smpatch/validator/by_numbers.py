@@ -185,6 +185,8 @@ class _Proof:
         outcome = composed_outcome(self._validator, chain, values)
         self._composed[edit.key] = frozenset(outcome.outputs)
         self._composed_values[edit.key] = values
+        if outcome.not_run:
+            self._left_out(edit.key, f"its parts, run in order, fail: {outcome.not_run}")
         self._record(edit.key, outcome, "it differs from the result of its parts, run in order")
 
     def _opened(self, chain: Chain) -> None:
@@ -284,15 +286,12 @@ class _Proof:
         before, after = self._listed(self._was), self._listed(self._now)
         for key in after.keys() - self._after.signatures.keys():
             self._left_out(key, "it is only in the object graph")
-        pairs = [
-            pair
-            for key, there in _kept(edits, before).items()
-            if key in after
-            for pair in self._bound(
-                *(after[key], there, before),
-                self._pairs(after[key], _reference(there, before, {}, {})),
-            )
-        ]
+        pairs: list[Pair] = []
+        for key, there in _kept(edits, before).items():
+            if key in after:
+                both = self._pairs(after[key], _reference(there, before, {}, {}))
+                both = self._values.with_dropped(there, both)
+                pairs += self._bound(after[key], there, before, both)
         self._compare(pairs, PythonLoader)
         targets = in_c(self._after.signatures)
         pairs = [

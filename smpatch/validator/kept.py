@@ -5,16 +5,19 @@ The edits alone decide what each output must equal (``Edit.follow``).
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from smpatch.editing.edit import Edit
 from smpatch.loader import MetaGraph
 from smpatch.proof.numbers import Kept, KeptNames
 from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Feeds, agreed
-from smpatch.runs.pairs import Values
-from smpatch.runs.values import Feeding, features
+from smpatch.runs.pairs import Pair, Values
+from smpatch.runs.values import Feeding, features, made_up
+from smpatch.runtime.questions import Array
 from smpatch.signature import Spec
 
 __all__ = ["MADE_UP", "SameValues", "kept"]
@@ -74,6 +77,25 @@ class SameValues:
     def of(self, key: str) -> Sequence[Values]:
         """Return the values of a signature by its key; none if none were made."""
         return self._made.get(key, ())
+
+    def with_dropped(self, there: Kept, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Yield pairs in which the reference is fed zeros for the inputs that were dropped.
+
+        Python calls a signature with all its arguments; no result depends on those.
+
+        Args:
+            there: The record of the signature.
+            pairs: The calls in Python.
+        """
+        old = self._before[there.was].inputs if there.was in self._before else {}
+        taken = {*there.inputs.was.values(), *there.bound}
+        left = {alias: spec for alias, spec in old.items() if alias not in taken}
+        zeros: dict[str, Array] = {}
+        with contextlib.suppress(UnmakeableError):  # then the reference does not run
+            zeros = {alias: arrays[0] for alias, arrays in made_up(left, "zeros").items()}
+        for pair in pairs:
+            call = replace(pair.reference, feeds={**zeros, **pair.reference.feeds})
+            yield replace(pair, reference=call)
 
     def _own(self, key: str, there: Kept, inputs: Mapping[str, Spec]) -> Iterator[Values]:
         """Yield the user's values, by the present names or the names before the edits."""

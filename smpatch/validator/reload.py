@@ -42,6 +42,7 @@ from smpatch.validator.comparing import (
     wrong_shapes,
 )
 from smpatch.validator.edited import Edited, Mode, Validation
+from smpatch.validator.libraries import load_libraries
 from smpatch.validator.python_loader import PythonLoader
 from smpatch.validator.variables import without_variables
 
@@ -362,7 +363,11 @@ class Validator:
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
     ) -> tuple[str, Description] | None:
         """Load the model without its variables; None if this fails, and it must load with them."""
-        with without_variables(directory) as view, contextlib.suppress(ChildUnfit):
+        with (
+            self._blamed(),
+            without_variables(directory) as view,
+            contextlib.suppress(ChildUnfit),
+        ):
             if view is not None:
                 self._child(Program.CAPI)  # Python's v1 loader restores them in any case
                 try:
@@ -396,15 +401,7 @@ class Validator:
         child = self._running.get(program)
         if child is None or child.closed:  # it died while it loaded an earlier model
             child = self._start(program)
-        while self._unloaded.get(program):
-            library = self._unloaded[program][-1]
-            answer = questions.load_library(child, library, self._limit)
-            if not answer.ok:
-                if program is Program.LIGHT:
-                    raise ChildUnfit(f"{library}: {answer.message}")
-                hint = "was it built for this TensorFlow?"
-                raise ValidationError(answer.message, where=str(library), hint=hint)
-            self._unloaded[program].pop()  # not before: a lent child is asked again
+        load_libraries(child, self._unloaded[program], self._limit)
         return child
 
     def _start(self, program: Program) -> Child:

@@ -8,14 +8,16 @@ has it, which is not a child process.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
+from smpatch.runtime.process import Child, ChildDied, ChildHung, ChildUnfit, Program
 from smpatch.signature import Spec, TensorSpec
 from smpatch.validator.reload import Validator
 
@@ -28,6 +30,9 @@ __all__ = ["Tracer"]
 
 _MOST_BYTES = 64 << 20
 """The largest size of the variables of a function that become constants, in bytes."""
+
+_DIRECTORIES: MutableMapping[Child, str] = WeakKeyDictionary()
+"""A child to the directory of the users' files that it has imported."""
 
 
 class Tracer:
@@ -110,9 +115,9 @@ class Tracer:
                 asks = partial(trace, request={**request, "scratch": scratch})
                 if isinstance(asked, RecipeOf):
                     return self._validator.trace_in_python(asks)
-                # Imports of a user's file stay in a process; recipes and models leave nothing.
-                program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
-                return self._validator.ask(program, asks)
+                if isinstance(asked, FunctionOf):
+                    return self._in_file(asked.file, asks)
+                return self._validator.ask(Program.PYTHON, asks)
         except ChildHung as error:
             hint = "wait longer with --time-limit"
             found = f"it is not traced within {error.limit:g} s"
@@ -123,6 +128,23 @@ class Tracer:
         except ChildUnfit as error:
             hint = "TensorFlow is needed to trace a function"
             raise RefusedError(f"TensorFlow cannot be loaded: {error}", hint=hint) from error
+
+    def _in_file(self, file: str, asks: Callable[[Child, float], Traced]) -> Traced:
+        """Trace a function of a file in a child that has no imports of files elsewhere.
+
+        Files in two directories may import different modules of one name.
+        """
+        directory = str(Path(file).parent)
+
+        def ask(child: Child, limit: float) -> Traced | None:
+            if _DIRECTORIES.setdefault(child, directory) == directory:
+                return asks(child, limit)
+            child.close()  # the next question starts another child
+            return None
+
+        while (said := self._validator.ask(Program.TRACER, ask)) is None:
+            pass
+        return said
 
 
 def _key(tracing: Tracing) -> object:

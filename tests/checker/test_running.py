@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_examples_are_made_up_as_the_model_parses_them(filling: Filling) -> None
     assert report.findings == ()
     signatures = smpatch.load(FIXTURES / "classify_regress").signatures
     assert report.ran == tuple((key, (1, 3)) for key in signatures)
+
+
+def test_a_full_disk_is_an_error_of_one_model_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run makes a temporary directory; the error was Python's, and ended ``check_all``."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    options = CheckOptions(validate="runtime", run=Feeding())
+    for each in smpatch.check_all([FIXTURES / "linear", FIXTURES / "scalar"], options=options):
+        assert isinstance(each.error, smpatch.WriteError)
+        assert "cannot be checked: no such file or directory" in str(each.error)
 
 
 @pytest.mark.own_children

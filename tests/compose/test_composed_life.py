@@ -159,7 +159,10 @@ def test_another_shape_than_the_one_of_the_trace_is_an_error_and_no_other_number
     receipt = smpatch.patch(keras, edits, validator=quick)
     assert receipt.numbers == {"of_one": ("both", "count", "score")}
     (note,) = (each.text for each in receipt.notes if each.code == "numbers-not-compared")
-    assert "signature 'loosely'" in note  # the values of smpatch have one column
+    # The values of smpatch have one column. The note said that it did not run before the edit.
+    assert (
+        "signature 'loosely': its numbers are not compared: its parts, run in order, fail" in note
+    )
     rows = RNG.random((2, 3), np.float32)
     for size, runs in ((1, True), (2, False)):
         narrow, wide = encoded(rows[:size, :2]), encoded(rows[:, : size + 1])

@@ -118,6 +118,59 @@ def test_a_session_reads_what_a_users_file_imports_again(
     assert made[0] != made[1]
 
 
+POST = """
+import helper
+
+def scaled(score):
+    return {"scaled": score * 0.0 + helper.K}
+"""
+
+
+def test_files_of_two_directories_have_their_own_modules_of_one_name(
+    composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    """The file in the second directory got the module ``helper`` of the first one."""
+    files = []
+    for number, text in ((2.0, PRE), (100.0, POST)):
+        directory = tmp_path / f"of_{number:g}"
+        directory.mkdir()
+        (directory / "helper.py").write_text(f"K = {number}\n")
+        (directory / "f.py").write_text(text)
+        files.append(f"{directory / 'f.py'}:scaled")
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    before, after = asked_list(files[:1], "before"), asked_list(files[1:], "after")
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=before, after=after)
+    smpatch.patch(model, edit, validator=quick)
+    feeds = {"new": {name: encoded(np.ones([1, 2], "f4")) for name in ("left", "right")}}
+    told = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=["session"])
+    assert told["session"]["new"]["arrays"]["scaled"] == encoded(np.full([1, 1], 100.0, "f4"))
+
+
+WITH_SESSION = """
+import tensorflow as tf
+
+session = tf.compat.v1.InteractiveSession(graph=tf.Graph())
+
+def before(left: tf.TensorSpec([None, 2], tf.float32)):
+    return {"left": left * 2.0}
+
+def after(score):
+    return {"scaled": score * 2.0}
+"""
+
+
+def test_two_functions_of_a_file_that_keeps_a_session_open(
+    composable: Models, quick: Validator, tmp_path: Path
+) -> None:
+    """After the first function the process ended, because its graphs could not be reset."""
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    (tmp_path / "f.py").write_text(WITH_SESSION)
+    before, after = (asked_list([f"{tmp_path / 'f.py'}:{p}"], p) for p in ("before", "after"))
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=before, after=after)
+    smpatch.patch(model, edit, validator=quick)
+    assert "scaled" in load(model).signatures["new"].outputs
+
+
 def test_a_run_calls_both_halves_of_a_composed_signature(
     composable: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,7 @@ REASONS = (
 )
 """The reasons for which a composition may be refused."""
 
-NOT_COMPARED = "is random or has a state", "does not run before the edit"
+NOT_COMPARED = "is random or has a state", "run in order, fail", "does not run before the edit"
 """The reasons for which the numbers of a composition may be left without a comparison."""
 
 

@@ -103,8 +103,13 @@ def types(directory: Path) -> None:
             # The optimizers make one multiplication of the two.
             return {"y": x * 0.1 * 0.3}
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])  # type: ignore[untyped-decorator]
+        def words(self, text: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+            split = tf.strings.split(text)
+            return {"dense": split.row_lengths(), "ragged": split, "sparse": split.to_sparse()}
+
     module = Module()
-    signatures = {"same": module.same, "steps": module.steps}
+    signatures = {"same": module.same, "steps": module.steps, "words": module.words}
     tf.saved_model.save(module, str(directory), signatures)
 
 

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from smpatch import CheckOptions, Feeding, check
 from smpatch.runs.arrays import from_numpy, numpy_type, to_numpy
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child
@@ -16,7 +17,7 @@ from smpatch.runtime.python_questions import call
 from smpatch.runtime.questions import Array
 
 LIMIT = 120.0
-INT64 = 9
+STRING, INT64 = 7, 9
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,21 @@ def test_arrays_of_every_type_come_back_as_they_went(kept: Child) -> None:
     assert said.arrays == {f"{name}_out": array for name, array in fed.items()}
     for name, array in fed.items():
         assert np.array_equal(to_numpy(array), _values(name))
+
+
+def test_the_dense_results_beside_a_sparse_one_come_back(kept: Child) -> None:
+    text = Array(STRING, (2,), strings=(b"a b", b"c"))
+    said = call(kept, "words", {"text": text}, LIMIT)
+    assert said.ok, said.message
+    assert {name: to_numpy(each).tolist() for name, each in said.arrays.items()} == {
+        "dense": [2, 1]
+    }
+
+
+def test_a_sparse_result_is_no_fault_of_the_model(models: Path) -> None:
+    """The check said that the model does not run in Python."""
+    report = check(models / "types", options=CheckOptions(run=Feeding(), signatures="words"))
+    assert not report.faults
 
 
 def test_bfloat16_is_that_of_ml_dtypes() -> None:
