@@ -86,8 +86,7 @@ def apply(
             was changed.
         ModelUnreadableError: A pattern in a URL matches no model, or the store refuses.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     count = job_count(jobs)
     paths = listed(arguments.paths(models, "models"))
     _check_distinct(paths)

@@ -140,8 +140,7 @@ def suggest_for_graph(
         ModelUnreadableError: The file holds no graph.
         RefusedError: All outputs need variables, or functions of the graph have variables.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     opened = load_graph(graph)
     with _validator(chosen) as validator, naming(opened.file):
         meta_graph = opened.meta_graph(validator.op_defs())

@@ -129,8 +129,7 @@ def copy_signatures(
         RefusedError: No signature can be copied, or a signature in ``keys`` cannot.
         SmpatchError: As ``patch``.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     keys = None if keys is None else arguments.texts(keys, "keys")
     with writing(arguments.path(model, "model"), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)

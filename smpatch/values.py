@@ -51,10 +51,7 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     Raises:
         ModelUnreadableError: The bytes are not a ``TensorProto``.
     """
-    try:
-        message = schema.TensorProto.FromString(tensor)
-    except DecodeError as error:
-        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
+    message = _decoded(tensor)
     dtype = dtypes.name(message.dtype)
     shape = shape_from_proto(message.tensor_shape)
     count = _elements(shape)
@@ -78,10 +75,7 @@ def holds(tensor: bytes, value: object) -> bool:
     Raises:
         ModelUnreadableError: The bytes are not a ``TensorProto``.
     """
-    try:
-        message = schema.TensorProto.FromString(tensor)
-    except DecodeError as error:
-        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
+    message = _decoded(tensor)
     dtype = dtypes.name(message.dtype)
     try:
         shape, written = tensor_proto(value, dtype)
@@ -93,6 +87,13 @@ def holds(tensor: bytes, value: object) -> bool:
     count = math.prod(shape)
     wanted = schema.TensorProto.FromString(written)
     return _raw(message, dtype, count) == _raw(wanted, dtype, count)
+
+
+def _decoded(tensor: bytes) -> Any:  # noqa: ANN401 - as below
+    try:
+        return schema.TensorProto.FromString(tensor)
+    except DecodeError as error:
+        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
 
 
 def _raw(message: Any, dtype: str, count: int) -> list[bytes]:  # noqa: ANN401 - as below

@@ -36,7 +36,6 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _DEPTH = 2
 """The number of messages that enclose a ``GraphDef``."""
 
-_NAME_TAG = _NODE_NAME << 3 | wire.BYTES
 _NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
 _MORE = 0x80
 """The bit of a byte after which a varint continues."""

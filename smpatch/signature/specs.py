@@ -187,10 +187,9 @@ class SignatureDef:
     def to_bytes(self) -> bytes:
         """Serialize as TensorFlow does under ``SerializeToString(deterministic=True)``."""
         message = schema.SignatureDef(method_name=self.method_name)
-        for alias, spec in self.inputs.items():
-            message.inputs[alias].CopyFrom(spec_proto(spec))
-        for alias, spec in self.outputs.items():
-            message.outputs[alias].CopyFrom(spec_proto(spec))
+        for specs, infos in ((self.inputs, message.inputs), (self.outputs, message.outputs)):
+            for alias, spec in specs.items():
+                infos[alias].CopyFrom(spec_proto(spec))
         for alias, value in self.defaults.items():
             message.defaults[alias].MergeFromString(value)
         return bytes(message.SerializeToString(deterministic=True))
@@ -207,19 +206,15 @@ class SignatureDef:
         except DecodeError as error:
             found = f"a signature cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
-        return cls(
-            inputs={
-                alias: spec_from_proto(message.inputs[alias]) for alias in sorted(message.inputs)
-            },
-            outputs={
-                alias: spec_from_proto(message.outputs[alias]) for alias in sorted(message.outputs)
-            },
-            method_name=message.method_name,
-            defaults={
-                alias: message.defaults[alias].SerializeToString(deterministic=True)
-                for alias in sorted(message.defaults)
-            },
+        inputs, outputs = (
+            {alias: spec_from_proto(infos[alias]) for alias in sorted(infos)}
+            for infos in (message.inputs, message.outputs)
         )
+        defaults = {
+            alias: message.defaults[alias].SerializeToString(deterministic=True)
+            for alias in sorted(message.defaults)
+        }
+        return cls(inputs, outputs, message.method_name, defaults)
 
     def tensors(self) -> Iterator[TensorSpec]:
         """Yield the dense tensors of all inputs and outputs."""

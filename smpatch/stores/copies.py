@@ -27,6 +27,7 @@ __all__ = [
     "UNDO_RECORD_SUFFIX",
     "Copy",
     "at_hand",
+    "below",
     "copied",
     "described",
     "digest_of",
@@ -300,13 +301,17 @@ def _names(store: Store, url: ModelUrl, *, loads: bool) -> Iterator[tuple[str, i
                 store.version((url / name).key)
                 yield name, 0
         return
-    prefix = f"{url.key}/" if url.key else ""
-    for each in store.listing(prefix):
-        path = each.key[len(prefix) :]
+    for path, size in below(store, url):
         parts = path.split("/")
         # A key may be any text; the key of a directory marker, an empty object, ends with a slash.
         if path and not {"", ".", ".."} & set(parts) and not parts[0].startswith(OWN):
-            yield path, each.size
+            yield path, size
+
+
+def below(store: Store, url: ModelUrl) -> Iterator[tuple[str, int]]:
+    """Yield the names of the objects below a URL, without the URL, and their lengths."""
+    prefix = f"{url.key}/" if url.key else ""
+    return ((each.key[len(prefix) :], each.size) for each in store.listing(prefix))
 
 
 def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tuple[str, _Read]:
@@ -318,15 +323,14 @@ def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tu
                 raise ModelUnreadableError(words, where=store.url((url / name).key), hint=hint)
             return name, found
     words = f"no {' and no '.join(MODEL_FILES)} here"
-    raise ModelUnreadableError(words, where=str(url), hint=_below(store, url))
+    raise ModelUnreadableError(words, where=str(url), hint=_nearby(store, url))
 
 
-def _below(store: Store, url: ModelUrl) -> str:
+def _nearby(store: Store, url: ModelUrl) -> str:
     """Return a hint for a URL without a model; it names a version below, which users often omit."""
     if url.scheme in READ_ONLY:
         return "is this the URL of a SavedModel directory?"
-    prefix = f"{url.key}/" if url.key else ""
-    names = [each.key[len(prefix) :].split("/") for each in store.listing(prefix)]
+    names = [name.split("/") for name, _ in below(store, url)]
     versions = {one[0] for one in names if len(one) == 2 and one[1] in MODEL_FILES}  # noqa: PLR2004 - version and file
     if not versions:
         return "is this the URL of a SavedModel directory?"

@@ -27,6 +27,7 @@ from smpatch.stores.copies import (
     UNDO_RECORD_SUFFIX,
     WARM_UP,
     Copy,
+    below,
     seen,
 )
 from smpatch.urls import READ_ONLY, ModelUrl
@@ -193,8 +194,7 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
     Raises:
         RefusedError: Other objects are there.
     """
-    prefix = f"{url.key}/" if url.key else ""
-    names = {each.key[len(prefix) :] for each in store.listing(prefix)}
+    names = {name for name, _ in below(store, url)}
     interrupted = _UPLOADING in names and not names & set(MODEL_FILES)
     if names and not interrupted:
         raise RefusedError("it is there already, and not empty", where=str(url))

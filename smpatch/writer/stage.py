@@ -192,11 +192,9 @@ def stage_new(destination: Path) -> Iterator[Path]:
         cleaning.callback(_remove_empty, made)
         try:
             _make_above(destination, None, made)
-            sweep(destination.parent, spare)
-            own = cleaning.enter_context(own_directory(destination.parent))
         except OSError as error:
             raise failed("stage", destination, error, "the model", "nothing was written") from error
-        yield own.path
+        yield cleaning.enter_context(workplace(destination))
 
 
 @contextlib.contextmanager
