@@ -137,8 +137,7 @@ def _compared(
         different = next(_different_files(made, place), "")
     if different:
         found = f"it is there already, and its {different} is not the one that the edits make"
-        hint = "name a directory that is absent or empty"
-        raise RefusedError(found, where=where, hint=hint)
+        raise RefusedError(found, where=where, hint="name a directory that is absent or empty")
     same = tuple(replace(each, outcome="unchanged") for each in receipt.changes)
     return replace(receipt, directory=place, changes=same, dry_run=options.dry_run)
 

@@ -19,8 +19,7 @@ def late_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
 
     def found(name: str) -> object:
         if name not in modules:
-            message = f"module {package!r} has no attribute {name!r}"
-            raise AttributeError(message)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value: object = getattr(import_module(f"{package}.{modules[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value

@@ -93,8 +93,7 @@ def check_options(options: Options | None) -> Options:
     """
     options = Options() if options is None else options
     if not isinstance(options, Options):
-        found = f"{options!r} is given"
-        raise UsageError(found, where="options", hint="give smpatch.Options(...)")
+        raise UsageError(f"{options!r} is given", where="options", hint="give smpatch.Options(...)")
     if options.validate not in MODES:
         found = f"{options.validate!r} is not a mode of --validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")

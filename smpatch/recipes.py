@@ -313,8 +313,7 @@ def _value(argument: Argument, value: object, where: str) -> object:
     elif argument.kind == "size" and isinstance(value, int) and value < 1:
         hint = "a size is at least 1"
     if hint:
-        found = f"the argument {argument.name!r} is {value!r}"
-        raise UsageError(found, where=where, hint=hint)
+        raise UsageError(f"the argument {argument.name!r} is {value!r}", where=where, hint=hint)
     if argument.kind == "features" and isinstance(value, list):
         return _features(value, where)
     if argument.kind == "dtype":

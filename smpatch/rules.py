@@ -232,8 +232,7 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
         for name in names_of([spec]):
             if name in fed:
                 found = f"{name} is already the input {fed[name]!r}"
-                hint = "a tensor can be fed once"
-                raise AliasError(found, where=f"input {alias!r}", hint=hint)
+                raise AliasError(found, where=f"input {alias!r}", hint="a tensor can be fed once")
             fed[name] = alias
     for alias, spec in outputs.items():
         for name in names_of([spec]):

@@ -302,8 +302,7 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
     for part in inside.split(","):
         name, equals, tensor = (piece.strip() for piece in part.partition("="))
         if not equals or not tensor or name not in parts:
-            found = f"{part.strip()!r} is not a part of a {kind} tensor"
-            raise _unclear(option, item, found, hint)
+            raise _unclear(option, item, f"{part.strip()!r} is not a part of a {kind} tensor", hint)
         parts[name].append(tensor)
     for name, given in parts.items():
         several = name == "row_splits"

@@ -133,8 +133,7 @@ class Receipt:
         """
         signature = self._last.signature
         if signature is None:
-            message = f"{self.key!r} was {self.outcome}, which leaves no signature"
-            raise ValueError(message)
+            raise ValueError(f"{self.key!r} was {self.outcome}, which leaves no signature")
         return signature
 
 

@@ -208,16 +208,14 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     # A record of another backup does not count: a user has replaced that backup.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
-            hint = f"{undo_it} undoes one"
-            raise RefusedError("no edit is undone", where=where, hint=hint)
+            raise RefusedError("no edit is undone", where=where, hint=f"{undo_it} undoes one")
     elif record != _record(there.file, backup):
         found = (
             "the model has changed since the undo, without --backup, "
             "so the backup does not belong to it"
         )
         diff = command_line(["smpatch", "diff", *model_words(there.directory), "--backup"])
-        hint = f"{diff} shows how they differ"
-        raise RefusedError(found, where=where, hint=hint)
+        raise RefusedError(found, where=where, hint=f"{diff} shows how they differ")
     elif not redo:
         hint = f"{undo_it} --redo does the edit again"
         raise RefusedError("the last edit is undone already", where=where, hint=hint)

@@ -195,14 +195,12 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
 def _flattened(value: object, depth: int = 0) -> tuple[tuple[int, ...], list[object]]:
     """Return the shape of nested lists, and their elements in order."""
     if depth > MAX_RANK:
-        message = f"it has lists in lists, more than {MAX_RANK}"
-        raise ValueError(message)
+        raise ValueError(f"it has lists in lists, more than {MAX_RANK}")
     if not isinstance(value, (list, tuple)):
         return (), [value]
     parts = [_flattened(each, depth + 1) for each in value]
     if len({shape for shape, _ in parts}) > 1:
-        message = "its lists are of different lengths"
-        raise ValueError(message)
+        raise ValueError("its lists are of different lengths")
     inner = parts[0][0] if parts else ()
     return (len(parts), *inner), [element for _, elements in parts for element in elements]
 
@@ -215,8 +213,7 @@ def _packed(code: str, elements: list[object], dtype: str) -> bytes:
         try:
             packed += struct.pack(f"<{code}", number)
         except (struct.error, OverflowError) as error:
-            message = f"{_short(number)} does not fit into {dtype}"
-            raise ValueError(message) from error
+            raise ValueError(f"{_short(number)} does not fit into {dtype}") from error
     return bytes(packed)
 
 
@@ -237,8 +234,7 @@ def _number(value: object, dtype: str) -> float:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or not isinstance(value, (int, float)):
-        message = f"{_short(value)} is not of type {dtype}"
-        raise ValueError(message)
+        raise ValueError(f"{_short(value)} is not of type {dtype}")
     return value
 
 
@@ -251,5 +247,4 @@ def _text(value: object) -> bytes:
         except UnicodeEncodeError as error:
             message = f"{_short(value)} contains an unpaired surrogate, which UTF-8 cannot encode"
             raise ValueError(message) from error
-    message = f"{_short(value)} is not a string"
-    raise ValueError(message)
+    raise ValueError(f"{_short(value)} is not a string")

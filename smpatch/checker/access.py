@@ -202,8 +202,7 @@ def _assets(meta_graph: MetaGraph) -> frozenset[str]:
         try:
             asset = schema.AssetFileDef.FromString(piece)
         except DecodeError as error:
-            found = f"an asset cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(f"an asset cannot be decoded: {error}") from error
         # A file name with .. is outside of the model, and so is an absolute one in Python.
         if ".." not in asset.filename.split("/") and not asset.filename.startswith("/"):
             names.add(op_of(asset.tensor_info.name))

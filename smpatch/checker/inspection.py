@@ -284,8 +284,7 @@ def _check_other(same_as: SameAs) -> None:
         raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
     for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
         if not isinstance(size, Real) or not 0 <= size < math.inf:
-            found = f"{size} is not a tolerance: give a number from 0 on"
-            raise UsageError(found, where=option)
+            raise UsageError(f"{size} is not a tolerance: give a number from 0 on", where=option)
 
 
 class _Check:

@@ -119,8 +119,7 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     if signature is None and (changes or not edits):
         raise missing_key(model, "edit", "--init-op NAME needs none")
     if not changes and (signature is not None or not edits):
-        hint = "see smpatch edit --help"
-        raise UsageError("nothing is to be changed", hint=hint)
+        raise UsageError("nothing is to be changed", hint="see smpatch edit --help")
     if changes:
         edits.insert(0, request)
     return patcher.patch(model, edits, options=options)

@@ -240,8 +240,7 @@ def _plain(value: object) -> dict[str, Any]:
         return signature_body(value)
     if isinstance(value, Mapping):
         return dict(value)
-    message = f"{type(value).__name__} has no form in JSON"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _printable(piece: str) -> str:

@@ -108,8 +108,7 @@ def one_of(signatures: Mapping[str, SignatureDef]) -> str:
     if len(signatures) == 1:
         return next(iter(signatures))
     found = f"the model has {len(signatures)} signatures and no {DEFAULT_KEY!r}"
-    hint = f"choose one with --signature: {', '.join(signatures)}"
-    raise UsageError(found, hint=hint)
+    raise UsageError(found, hint=f"choose one with --signature: {', '.join(signatures)}")
 
 
 def model_name(directory: Path) -> str:

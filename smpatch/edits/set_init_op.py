@@ -171,8 +171,7 @@ def _check(meta_graph: MetaGraph, name: str) -> None:
     switch = conditional(graph, tensor) if walk.branches else None
     if enter or switch:
         found = f"it runs only inside a loop or branch (behind {enter or switch!r})"
-        hint = "name an operation outside of it"
-        raise TensorUnservableError(found, where=where, hint=hint)
+        raise TensorUnservableError(found, where=where, hint="name an operation outside of it")
 
 
 def _asset_tensors(meta_graph: MetaGraph) -> list[str]:

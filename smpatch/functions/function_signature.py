@@ -184,8 +184,7 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
             _sketch(each) + (f", {remark}" if remark else "") for remark, each in marked
         )
         found = f"it has {len(traces)} traces"
-        hint = f"name one of them: {choices}"
-        raise RefusedError(found, where=f"function {name!r}", hint=hint)
+        raise RefusedError(found, where=f"function {name!r}", hint=f"name one of them: {choices}")
     if traces:
         return _described(meta_graph, name, traces[0].function)
     if name in objects.concrete_functions:

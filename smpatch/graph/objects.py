@@ -88,8 +88,7 @@ class ObjectGraph:
         try:
             self._message = schema.SavedObjectGraph.FromString(data)
         except DecodeError as error:
-            found = f"the object graph cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(f"the object graph cannot be decoded: {error}") from error
         self._children: dict[int, dict[str, int]] = {}
 
     def __len__(self) -> int:

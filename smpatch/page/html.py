@@ -52,8 +52,7 @@ def html(data: Mapping[str, object]) -> str:
     for name, part in parts.items():
         before, mark, after = page.partition(f"{{{{{name}}}}}")
         if not mark:
-            message = f"page.html has no place for {name}"
-            raise LookupError(message)
+            raise LookupError(f"page.html has no place for {name}")
         page = before + part + after
     return page
 

@@ -177,8 +177,7 @@ class Feeds:
         if array is None and default is not None:
             array = array_of(default)
         if not isinstance(array, Array) or not isinstance(spec, TensorSpec):
-            message = f"the file has no values for the input {alias!r}"
-            raise UnmakeableError(message)
+            raise UnmakeableError(f"the file has no values for the input {alias!r}")
         return array
 
     def has_some(self, key: str, inputs: Mapping[str, Spec]) -> bool:

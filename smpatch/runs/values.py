@@ -294,8 +294,7 @@ class _Rule:
 
     def _ragged(self, spec: CompositeTensorSpec) -> tuple[Array, ...]:
         if spec.type_name != "RaggedTensorSpec" or len(spec.tensors()) == 1:
-            message = f"no values can be made up for a {spec.type_name}"
-            raise UnmakeableError(message)
+            raise UnmakeableError(f"no values can be made up for a {spec.type_name}")
         values, *splits = spec.tensors()
         sizes = (0, *(1 if size is None else size for size in (values.shape or (None,))[1:]))
         rows = (self.batch + 1, *(1 for _ in splits[1:]))
@@ -343,6 +342,5 @@ def _array(dtype: str, numbers: Any) -> Array:  # noqa: ANN401 - an array of any
         return from_numpy(np.where(numbers != 0, b"1", b""), name)
     wanted = numpy_type(name)
     if wanted is None:
-        message = f"no values can be made up for the type {name}"
-        raise UnmakeableError(message)
+        raise UnmakeableError(f"no values can be made up for the type {name}")
     return from_numpy(numbers.astype(wanted), name)

@@ -252,8 +252,7 @@ def _tensor(tf: Any, value: Any, what: str) -> Any:
     try:
         tensor = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
-        found = f"{what} is not a tensor: {type(value).__name__}"
-        raise UntraceableError(found) from error
+        raise UntraceableError(f"{what} is not a tensor: {type(value).__name__}") from error
     if tensor.dtype in {tf.resource, tf.variant}:
         raise UntraceableError(f"{what} is a {tensor.dtype.name} handle")
     return tensor

@@ -318,8 +318,7 @@ class BinaryMetaGraph:
         piece, *more = self._all(OBJECT_GRAPH_DEF)
         if more:
             found = "the object graph lies in several pieces, and is not edited"
-            hint = "--signature-def-only edits the signatures alone"
-            raise RefusedError(found, hint=hint)
+            raise RefusedError(found, hint="--signature-def-only edits the signatures alone")
         return piece
 
     def _last(self, number: int) -> Field:

@@ -199,8 +199,7 @@ class TextualMetaGraph:
             raise RefusedError(found, hint="only tensors of its main graph can be served")
         if changes.touch_objects:
             found = "the object graph of a model in text form cannot be edited"
-            hint = "--signature-def-only edits the signatures alone"
-            raise RefusedError(found, hint=hint)
+            raise RefusedError(found, hint="--signature-def-only edits the signatures alone")
 
     def _to_signatures(self, slots: Sequence[Slot]) -> Iterator[Splice]:
         """Change, remove and append entries of the ``signature_def`` map."""

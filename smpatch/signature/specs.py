@@ -204,8 +204,7 @@ class SignatureDef:
         try:
             message = schema.SignatureDef.FromString(data)
         except DecodeError as error:
-            found = f"a signature cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(f"a signature cannot be decoded: {error}") from error
         inputs, outputs = (
             {alias: spec_from_proto(infos[alias]) for alias in sorted(infos)}
             for infos in (message.inputs, message.outputs)

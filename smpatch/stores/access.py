@@ -330,8 +330,7 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
         import obstore.store  # noqa: PLC0415
     except ImportError as error:
         found = f"{url.scheme}:// URLs need the library obstore"
-        hint = "pip install 'obstore>=0.6'"
-        raise UsageError(found, where=str(url), hint=hint) from error
+        raise UsageError(found, where=str(url), hint="pip install 'obstore>=0.6'") from error
     return obstore
 
 

@@ -409,8 +409,7 @@ class Validator:
 
     def _start(self, program: Program) -> Child:
         if self._wheel is None:
-            message = "a child needs the place of TensorFlow"
-            raise ValueError(message)
+            raise ValueError("a child needs the place of TensorFlow")
         waiting = early.take() if program is Program.CAPI else None
         try:
             child = self._children.enter_context(waiting or Child.start(program, self._wheel))

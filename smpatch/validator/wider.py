@@ -99,8 +99,7 @@ class _Proof:
         known = [size for size in first if size]
         size = known[0] if known else 1
         if any(each != size for each in known):
-            message = "inputs of several sizes are opened at once"
-            raise _UnprovedError(message)
+            raise _UnprovedError("inputs of several sizes are opened at once")
         singles = [self._made(size, seed) for seed in range(3)]
         results = [self._run(each, size, is_old=True) for each in singles]
         for each in results:
@@ -227,8 +226,7 @@ class _Proof:
                 found = f"output {alias!r} of a batch of {size} differs from single runs"
                 raise self._refused(f"{found}: {comparison}")
         for alias in several:
-            message = f"output {alias!r} has several shapes in single runs"
-            raise _UnprovedError(message)
+            raise _UnprovedError(f"output {alias!r} has several shapes in single runs")
 
     def _compare_first(self, whole: Ran, row: Ran) -> None:
         """Compare the first row of a batch with a run of that row alone."""

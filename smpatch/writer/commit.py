@@ -196,8 +196,7 @@ def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]
 def _make_directory(staged: StagingDirectory) -> Committed:
     model, destination = staged.model, staged.destination
     if destination is None:
-        message = "a staged model has a target or a destination"
-        raise ValueError(message)
+        raise ValueError("a staged model has a target or a destination")
     try:
         refreshed = (staged.directory / FINGERPRINT.place).exists()
         take_after(staged.directory, model.directory, os.stat(model.directory))

@@ -273,8 +273,7 @@ def find_backup(model: SavedModel) -> Path:
     if not modes.S_ISREG(status.st_mode):
         raise RefusedError("it is not a regular file, so it cannot be a backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
-        found = "the backup is the model file itself, under a second name"
-        raise RefusedError(found, where=where)
+        raise RefusedError("the backup is the model file itself, under a second name", where=where)
     return backup
 
 
