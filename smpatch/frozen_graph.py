@@ -23,14 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import arguments, schema, wire
-from smpatch.edits import (
-    AddPredict,
-    Compose,
-    Edit,
-    Remove,
-    SetInitOp,
-    TensorRef,
-)
+from smpatch.edits import AddPredict, Compose, Edit, Remove, SetInitOp, TensorRef
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,

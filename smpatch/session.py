@@ -14,15 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from smpatch import (
-    arguments,
-    checker,
-    frozen_graph,
-    other_export,
-    patcher,
-    undoing,
-    verbs,
-)
+from smpatch import arguments, checker, frozen_graph, other_export, patcher, undoing, verbs
 from smpatch.checker import CheckOptions
 from smpatch.errors import UsageError
 from smpatch.options import Options, check_options

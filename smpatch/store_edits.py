@@ -16,13 +16,7 @@ from smpatch.archive_paths import is_archive
 from smpatch.options import Options
 from smpatch.rules import Note
 from smpatch.stores.copies import Copy, copied, renamed
-from smpatch.stores.putting import (
-    check_destination,
-    check_writable,
-    exchange,
-    put_back,
-    upload,
-)
+from smpatch.stores.putting import check_destination, check_writable, exchange, put_back, upload
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
 

@@ -15,11 +15,7 @@ from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
 from smpatch.editing.edit import Context
 from smpatch.editing.tracking import Kind
-from smpatch.errors import (
-    AliasError,
-    RefusedError,
-    TensorNotFoundError,
-)
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import is_inner
 from smpatch.functions.open_sizes import with_open_sizes

@@ -22,15 +22,7 @@ from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.keys import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
-from smpatch.fragments import (
-    Asked,
-    Fragment,
-    Mode,
-    RecipeOf,
-    SignatureOf,
-    Tracing,
-    asked_list,
-)
+from smpatch.fragments import Asked, Fragment, Mode, RecipeOf, SignatureOf, Tracing, asked_list
 from smpatch.functions.binding import bound_inputs
 from smpatch.functions.fitting import addressed, inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Start, starts

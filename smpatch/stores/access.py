@@ -19,12 +19,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from smpatch.errors import (
-    ConflictError,
-    ModelUnreadableError,
-    UsageError,
-    WriteError,
-)
+from smpatch.errors import ConflictError, ModelUnreadableError, UsageError, WriteError
 from smpatch.remote import RemoteBytes
 from smpatch.urls import READ_ONLY, ModelUrl
 
