@@ -79,15 +79,7 @@ def is_applied(
     with_object_graph: bool = True,
     trace: Trace | None = None,
 ) -> bool:
-    """Return whether a model already has the result of a whole list of edits.
-
-    Args:
-        model: The model.
-        edits: The edits, in their order.
-        tag_set: As for ``remaining``.
-        with_object_graph: As for ``remaining``.
-        trace: As for ``remaining``.
-    """
+    """Return whether a model has the result of a whole list; arguments as for ``remaining``."""
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
     if not _is_tagged(model, edits) or exclude_each_other(edits):
         return False

@@ -135,15 +135,7 @@ class Wanted:
 
 
 def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) -> Built:
-    """Build a signature.
-
-    Args:
-        meta_graph: The MetaGraph whose tensors are named.
-        wanted: The request.
-        known: The facts that TensorFlow inferred; None if it was not asked.
-
-    Returns:
-        The signature, with its tensors and the notes on it.
+    """Build a signature, with its tensors and the notes on it.
 
     Raises:
         RefusedError: A rule is broken; the first broken rule decides the class of the error.
@@ -211,10 +203,6 @@ class Tensors:
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
         """Return the spec of the tensor that a reference names.
-
-        Args:
-            ref: The reference.
-            where: The words with which errors name its use.
 
         Raises:
             RefusedError: There is no such tensor, or it does not fit the reference.

@@ -221,12 +221,7 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
 def asked(
     text: object, place: Mode, directory: Path | None = None
 ) -> FunctionOf | RecipeOf | SignatureOf:
-    """Return the request in a text.
-
-    Args:
-        text: The text.
-        place: Whether the function is put before or after the signature.
-        directory: The directory in which relative paths start; None for the working directory.
+    """Return the request in a text; the arguments are as for ``asked_list``.
 
     Raises:
         UsageError: The file, model or recipe does not exist, or its arguments are wrong.

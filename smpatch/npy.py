@@ -67,9 +67,6 @@ class _Header(NamedTuple):
 def read_npy(file: str | os.PathLike[str]) -> Constant:
     """Read the array of a ``.npy`` file.
 
-    Args:
-        file: The file.
-
     Raises:
         UsageError: The file cannot be read, or its array cannot be a constant.
     """

@@ -266,13 +266,7 @@ RECIPES: tuple[Recipe, ...] = (
 def checked(
     recipe: Recipe, given: Sequence[object], named: Mapping[str, object], where: str
 ) -> dict[str, object]:
-    """Return the arguments of a recipe by name.
-
-    Args:
-        recipe: The recipe.
-        given: The arguments without a name.
-        named: The arguments with a name.
-        where: The text of the request, with which errors begin.
+    """Return the arguments of a recipe by name, given without names and with names.
 
     Raises:
         UsageError: There is no such argument, one is missing, or one is of another kind.

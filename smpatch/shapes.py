@@ -14,9 +14,6 @@ MAX_RANK = 254
 def without_brackets(text: str) -> str:
     """Return the text of a shape without the brackets around it; one alone stays.
 
-    Args:
-        text: The text.
-
     Example:
         >>> without_brackets("[?, 3]"), without_brackets("[")
         ('?, 3', '[')

@@ -8,7 +8,7 @@
 
 Commas separate items outside parentheses. Without an alias the alias is the operation's
 name (its last path component if that is unique among the aliases, else the whole name)
-with ``_n`` appended for ``op:n``, n > 0.
+with ``_n`` appended for ``op:n``, n > 0. A parser gets one text for each time the option was given.
 
 This module reads no model: the builder checks whether a tensor exists.
 """
@@ -52,14 +52,7 @@ _EXAMPLES = {
 
 
 def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
-    """Parse the values of ``--inputs`` or ``--outputs``.
-
-    Args:
-        texts: One text for each time the option was given.
-        option: The option's name, for errors.
-
-    Returns:
-        Alias to tensor, in the order given.
+    """Parse the values of ``--inputs`` or ``--outputs``, in the order given.
 
     Raises:
         UsageError: The text cannot be understood, or two tensors have one alias.
@@ -94,11 +87,7 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
 
 
 def parse_tensor(text: str, *, option: str) -> TensorRef:
-    """Parse one tensor that needs no alias, or that has its alias already.
-
-    Args:
-        text: The tensor, in the form that it has after ``alias=``.
-        option: The option's name, for errors.
+    """Parse one tensor without an alias, in the form that it has after ``alias=``.
 
     Raises:
         UsageError: The text cannot be understood, or holds more than one tensor.
@@ -116,13 +105,6 @@ def parse_tensor(text: str, *, option: str) -> TensorRef:
 
 def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
     """Parse names of arguments, results or inner tensors, which are not sparse or ragged.
-
-    Args:
-        texts: One text for each time the option was given.
-        option: The option's name, for errors.
-
-    Returns:
-        Alias to name, in the order given.
 
     Raises:
         UsageError: The text cannot be understood, or two names have one alias.

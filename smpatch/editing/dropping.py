@@ -58,12 +58,6 @@ def without(
 ) -> tuple[MetaGraph, Mapping[str, str]]:
     """Add new calls of functions, with zeros in place of inputs on which no result depends.
 
-    Args:
-        meta_graph: The MetaGraph.
-        aliases: The inputs that are dropped.
-        old: The signature before the edit.
-        signature: The signature after it.
-
     Returns:
         The MetaGraph with the new calls, and each tensor of an old call to the tensor of the new
         call; no tensors if this cannot be done.
@@ -100,15 +94,7 @@ def without(
 def refusal(
     meta_graph: MetaGraph, key: str, alias: str, old: SignatureDef, signature: SignatureDef
 ) -> UnreachableOutputError:
-    """Return the error for an input that cannot be dropped.
-
-    Args:
-        meta_graph: The MetaGraph.
-        key: The signature key.
-        alias: The input.
-        old: The signature before the edit.
-        signature: The signature after it.
-    """
+    """Return the error for an input that cannot be dropped."""
     spec = old.inputs[alias]
     outputs = {key: names_of([each]) for key, each in signature.outputs.items()}
     try:

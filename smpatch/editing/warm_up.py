@@ -246,12 +246,6 @@ def _fates(
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
     outputs. If a signature is made again under a key, it gets the requests to that key.
-
-    Args:
-        edits: The edits, in their order.
-        before: The signatures before them, by key.
-        after: The signatures after them.
-        changed: The keys whose signature is another one after the edits, or is removed.
     """
     tracks = {
         key: _Track(

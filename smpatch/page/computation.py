@@ -39,11 +39,6 @@ def computation(
 ) -> tuple[dict[str, Any], str]:
     """Return the computation of a signature for JSON, and an error if no tensor can be an output.
 
-    Args:
-        meta_graph: The MetaGraph.
-        key: The signature key.
-        infer: A function that asks TensorFlow for shapes that the file does not record.
-
     Raises:
         RefusedError: Functions call functions without end.
     """

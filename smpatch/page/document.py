@@ -94,9 +94,6 @@ class Page:
 def document(page: Page) -> dict[str, Any]:
     """Return the data of a page, for JSON.
 
-    Args:
-        page: The subject of the page.
-
     Raises:
         TensorNotFoundError: A section names a signature that its MetaGraph does not have.
     """

@@ -24,11 +24,7 @@ _LAST = "page.js"
 
 
 def html(data: Mapping[str, object]) -> str:
-    """Return a page as HTML.
-
-    Args:
-        data: The result of ``document``.
-    """
+    """Return the data of ``document`` as a page in HTML."""
     style = _read("page.css")
     script = "\n".join(['"use strict";', *map(_read, (*_SCRIPTS, _LAST))])
     policy = "; ".join(

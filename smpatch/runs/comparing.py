@@ -76,13 +76,7 @@ class Comparison:
 def compare(
     value: Sequence[Array], reference: Sequence[Array], tolerance: Tolerance = EXACT
 ) -> Comparison:
-    """Compare a value with its reference.
-
-    Args:
-        value: The tensors of which an output consists: one, or the parts of a sparse one.
-        reference: The tensors that they should equal, in the same order.
-        tolerance: The allowed difference.
-    """
+    """Compare the tensors of an output with those that they should equal, in the same order."""
     if len(value) != len(reference):
         return Comparison(same=False, found=f"{len(value)} tensors, not {len(reference)}")
     return worst(_compare(*pair, tolerance) for pair in zip(value, reference, strict=True))

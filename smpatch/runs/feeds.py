@@ -181,12 +181,7 @@ class Feeds:
         return array
 
     def has_some(self, key: str, inputs: Mapping[str, Spec]) -> bool:
-        """Return whether the file has values for an input of a signature.
-
-        Args:
-            key: The signature key.
-            inputs: Alias to spec.
-        """
+        """Return whether the file has values for an input of a signature."""
         names = set(self._given or ())
         return any(names & {alias, f"{key}/{alias}"} for alias in inputs)
 
@@ -210,12 +205,7 @@ def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[
 
 
 def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
-    """Return values by the names of the tensors that are fed.
-
-    Args:
-        inputs: Alias to spec.
-        values: Alias to the values of its tensors, for all of these inputs.
-    """
+    """Return values by the names of the tensors that are fed."""
     return {
         tensor.name: array
         for alias, spec in inputs.items()

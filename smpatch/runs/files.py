@@ -217,11 +217,6 @@ def _decoded(value: object, where: str, depth: int = 0) -> object:
 def array_from(value: object, dtype: str, where: str) -> Array:
     """Return a value of ``read_json`` as an array.
 
-    Args:
-        value: The value.
-        dtype: The type of the input.
-        where: The place for errors.
-
     Raises:
         UsageError: The value is not of the type.
     """

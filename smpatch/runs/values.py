@@ -152,13 +152,7 @@ def features(meta_graph: MetaGraph) -> Mapping[bytes, Feature]:
 
 
 def example(wanted: Mapping[bytes, Feature], filling: Filling, seed: int) -> bytes:
-    """Return a serialized ``tf.train.Example``.
-
-    Args:
-        wanted: Its features.
-        filling: The rule by which their values are made up.
-        seed: The seed of random values.
-    """
+    """Return a serialized ``tf.train.Example`` with values that are made up."""
     entries = (
         wire.delimited(1, wire.delimited(1, name) + wire.delimited(2, _values(each, source)))
         for name, each in sorted(wanted.items())

@@ -375,9 +375,7 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
 def revised_entry(entry: bytes, slot: Slot) -> bytes:
     """Return an entry of the ``signature_def`` map as a slot has it; unchanged fields keep bytes.
 
-    Args:
-        entry: The entry in the file, without its tag and length.
-        slot: The new key and value.
+    The entry has no tag and no length.
     """
     message = schema.SignatureDefEntry.FromString(entry)
     message.key = slot.key

@@ -64,10 +64,6 @@ class FrozenGraph(BinaryMetaGraph):
 def read(data: wire.Buffer, file: Path = Path("FILE")) -> FrozenGraph:
     """Read a graph from the content of a file.
 
-    Args:
-        data: The content.
-        file: The path of the file, for commands in hints.
-
     Raises:
         ModelUnreadableError: The content is not a graph; the error names its kind if it is known.
     """

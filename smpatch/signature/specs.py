@@ -224,12 +224,7 @@ class SignatureDef:
 def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeTensorSpec:
     """Build the spec of a ragged tensor from its flat values and its row splits.
 
-    Args:
-        values: The flat values, of rank 1 or more.
-        row_splits: The row splits, from the outermost dimension.
-
-    Returns:
-        The spec that TensorFlow builds for ``tf.RaggedTensor.from_nested_row_splits``.
+    It equals that of ``tf.RaggedTensor.from_nested_row_splits``, which takes the outermost first.
 
     Source: ``RaggedTensorSpec._serialize`` in ``tensorflow/python/ops/ragged/ragged_tensor.py``.
     """

@@ -107,11 +107,7 @@ class Copy:
         return self.has_changed(self.file)
 
     def has_changed(self, name: str) -> bool:
-        """Return whether a file of ``digests`` has other content now; False if it no longer exists.
-
-        Args:
-            name: The name of the file.
-        """
+        """Return whether a file of ``digests`` has other content now; False if it is gone."""
         file = self.directory / name
         return name in self.digests and file.is_file() and digest_of(file) != self.digests[name]
 
@@ -244,11 +240,7 @@ def _written(url: ModelUrl) -> Iterator[None]:
 
 @contextlib.contextmanager
 def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Replace temporary paths in errors by the names that the user gave.
-
-    Args:
-        names: Temporary path to the path or URL of the user.
-    """
+    """Replace temporary paths in errors by the names that the user gave."""
     try:
         yield
     except SmpatchError as error:

@@ -107,14 +107,7 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
 
 def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
-    """Commit a copy after an undo, which has exchanged the model file and its backup.
-
-    Args:
-        copy: The copy, after the undo.
-        unconditional: As for ``put_back``.
-
-    Returns:
-        Warnings about failures after the commit.
+    """Commit a copy after an undo, and return warnings as ``put_back``.
 
     Raises:
         SmpatchError: As ``put_back``.

@@ -96,9 +96,6 @@ class WarmUp:
 def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     """Return the calls that a model's warm-up makes.
 
-    Args:
-        directory: The SavedModel directory.
-
     Returns:
         The calls in the order of the file; empty if there is no such file.
 

@@ -36,14 +36,7 @@ class Plan:
 
 
 def merge(model: SavedModel, meta_graphs: Iterable[MetaGraph]) -> Plan:
-    """Make the plan that writes the edited MetaGraphs of a model.
-
-    Args:
-        model: The model.
-        meta_graphs: The edited MetaGraphs; unchanged ones may be among them.
-
-    Returns:
-        The plan; without splices if the file would stay the same.
+    """Make the plan that writes the edited MetaGraphs of a model; unchanged ones may be among them.
 
     Raises:
         RefusedError: A change cannot be made in this form, or the new file would be too large for

@@ -174,14 +174,9 @@ def stage(
 
 @contextlib.contextmanager
 def stage_new(destination: Path) -> Iterator[Path]:
-    """Make a staging directory for a wholly new model, beside its destination.
+    """Make a staging directory for a wholly new model, beside its destination, which has no files.
 
-    Args:
-        destination: The directory that the model gets; absent or empty.
-
-    Yields:
-        An empty directory, in which the caller makes the model before it is put in place. The end
-        of the context removes the files that are still in it.
+    The end of the context removes the files that are still in it.
 
     Raises:
         RefusedError: The destination is in use.
@@ -201,11 +196,7 @@ def stage_new(destination: Path) -> Iterator[Path]:
 def workplace(beside: Path) -> Iterator[Path]:
     """Make an empty directory beside another one, which exists until the end of the context.
 
-    Args:
-        beside: The other directory.
-
-    Yields:
-        The directory. A killed process leaves it to the next edit, which removes it.
+    A killed process leaves it to the next edit, which removes it.
 
     Raises:
         WriteError: The file system refused.

@@ -30,10 +30,6 @@ __all__ = ["check_place", "write_warm_up"]
 def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
     """Return the identity of the warm-up file of a model; None if it has none.
 
-    Args:
-        model: The model.
-        replaces: Whether an existing file may be replaced.
-
     Raises:
         RefusedError: A file exists and may not be replaced, or its path is not a file, or its
             directory is not a directory.
