@@ -38,7 +38,7 @@ from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.writer import (
-    StagingDirectory,
+    Staged,
     commit,
     find_backup,
     hold,
@@ -253,7 +253,7 @@ def _digest_of_backup(record: bytes) -> bytes:
     return record.removesuffix(b"\n").rpartition(b"\n")[2]
 
 
-def _commit(staged: StagingDirectory, validator: Validator, *, redo: bool) -> Undone:
+def _commit(staged: Staged, validator: Validator, *, redo: bool) -> Undone:
     there = staged.model
     record = None if redo else _record(staged.file, there.file)
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)

@@ -9,7 +9,6 @@ little endian, the last value of a list, which is repeated for all elements afte
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Any
 
@@ -20,7 +19,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["holds", "preview", "tensor_proto"]
+__all__ = ["preview", "tensor_proto"]
 
 _FIRST = 8
 """The largest number of elements that are shown."""
@@ -51,7 +50,10 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     Raises:
         ModelUnreadableError: The bytes are not a ``TensorProto``.
     """
-    message = _decoded(tensor)
+    try:
+        message = schema.TensorProto.FromString(tensor)
+    except DecodeError as error:
+        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
     dtype = dtypes.name(message.dtype)
     shape = shape_from_proto(message.tensor_shape)
     count = _elements(shape)
@@ -62,54 +64,6 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     more = ", ..." if count > shown else ""
     text = ", ".join(str(value) for value in values)
     return dtype, shape, text if shape == () else f"[{text}{more}]"
-
-
-def holds(tensor: bytes, value: object) -> bool:
-    """Return whether a serialized ``TensorProto`` has the same value as a Python value.
-
-    Args:
-        tensor: The ``TensorProto``. If ``tensor_proto`` does not write its type, the answer is
-            no.
-        value: A number, a text, a truth value, or nested lists of these.
-
-    Raises:
-        ModelUnreadableError: The bytes are not a ``TensorProto``.
-    """
-    message = _decoded(tensor)
-    dtype = dtypes.name(message.dtype)
-    try:
-        shape, written = tensor_proto(value, dtype)
-    except ValueError:
-        return False
-    if shape_from_proto(message.tensor_shape) != shape:
-        return False
-    # A value can be written in several forms, and 0.1 is another number in each float type.
-    count = math.prod(shape)
-    wanted = schema.TensorProto.FromString(written)
-    return _raw(message, dtype, count) == _raw(wanted, dtype, count)
-
-
-def _decoded(tensor: bytes) -> Any:  # noqa: ANN401 - as below
-    try:
-        return schema.TensorProto.FromString(tensor)
-    except DecodeError as error:
-        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
-
-
-def _raw(message: Any, dtype: str, count: int) -> list[bytes]:  # noqa: ANN401 - as below
-    """Return the elements of a tensor, each as its bytes."""
-    if dtype == "float16":
-        size = struct.calcsize("e")
-        content = message.tensor_content or struct.pack(
-            f"<{len(message.half_val)}H", *message.half_val
-        )
-        given = [content[at : at + size] for at in range(0, len(content), size)][:count]
-        return given + given[-1:] * (count - len(given))
-    values = _values(message, dtype, count) or []
-    if dtype == "string":
-        return values
-    code = _LAYOUT[dtype][1]
-    return [struct.pack(f"<{code}", each) for each in values]
 
 
 def _elements(shape: Shape) -> int:

@@ -16,7 +16,6 @@ from smpatch.writer.plan import Plan, merge
 from smpatch.writer.rehearsal import rehearse
 from smpatch.writer.stage import (
     Staged,
-    StagingDirectory,
     find_backup,
     stage,
     stage_backup,
@@ -29,7 +28,6 @@ __all__ = [
     "Lock",
     "Plan",
     "Staged",
-    "StagingDirectory",
     "commit",
     "commit_new",
     "find_backup",

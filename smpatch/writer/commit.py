@@ -20,7 +20,7 @@ from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.writer.companions import FINGERPRINT, WARM_UP, Companion, places
 from smpatch.writer.copying import sync_directory, take_after
 from smpatch.writer.finish import announce, finish_backups, finish_companion, keep
-from smpatch.writer.stage import StagingDirectory
+from smpatch.writer.stage import Staged
 from smpatch.writer.staging_directory import backup_of, backup_shown, to_the_end
 
 __all__ = ["Committed", "commit", "commit_new"]
@@ -52,9 +52,7 @@ class Committed:
     warnings: tuple[str, ...]
 
 
-def commit(
-    staged: StagingDirectory, *, backup: bool = False, undo_record: bytes | None = None
-) -> Committed:
+def commit(staged: Staged, *, backup: bool = False, undo_record: bytes | None = None) -> Committed:
     """Put the staged model in place.
 
     Args:
@@ -107,7 +105,7 @@ def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
 
 
 def _replace_file(
-    staged: StagingDirectory, target: Path, *, backup: bool, undo_record: bytes | None
+    staged: Staged, target: Path, *, backup: bool, undo_record: bytes | None
 ) -> Committed:
     model = staged.model
     warnings: list[str] = []
@@ -157,7 +155,7 @@ def _replace_file(
 
 
 def _renewed(
-    staged: StagingDirectory, there: Mapping[Companion, Path]
+    staged: Staged, there: Mapping[Companion, Path]
 ) -> Iterator[tuple[Companion, Path | None]]:
     """Yield the companions whose backups are renewed, each with its path; None if it is absent."""
     if staged.ages_fingerprint:
@@ -170,7 +168,7 @@ def _renewed(
 
 
 def _finished(
-    staged: StagingDirectory, companion: Companion, place: Path, words: str, warnings: list[str]
+    staged: Staged, companion: Companion, place: Path, words: str, warnings: list[str]
 ) -> bool:
     """Put a companion in place, and return whether this succeeded."""
     return _after_commit(
@@ -178,7 +176,7 @@ def _finished(
     )
 
 
-def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]) -> None:
+def _check_unchanged(staged: Staged, target: Path, warnings: list[str]) -> None:
     model = staged.model
     status = os.stat(model.file)
     if not model.identity.is_of(status) or Path(os.path.realpath(model.file)) != target:
@@ -193,7 +191,7 @@ def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]
             raise ConflictError(found, where=str(staged.rewrite.file), hint="run the edit again")
 
 
-def _make_directory(staged: StagingDirectory) -> Committed:
+def _make_directory(staged: Staged) -> Committed:
     model, destination = staged.model, staged.destination
     if destination is None:
         raise ValueError("a staged model has a target or a destination")

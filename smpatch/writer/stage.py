@@ -47,7 +47,6 @@ from smpatch.writer.staging_directory import (
 __all__ = [
     "PREFIX",
     "Staged",
-    "StagingDirectory",
     "find_backup",
     "stage",
     "stage_backup",
@@ -60,7 +59,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class StagingDirectory:
+class Staged:
     """A staged model, ready to be put in place.
 
     Attributes:
@@ -110,28 +109,6 @@ class StagingDirectory:
             _write_like(self.directory / FINGERPRINT_NAME, fingerprint, old)
         except OSError as error:
             raise failed("stage", self.directory, error) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Staged(StagingDirectory):
-    """A staged model that an edit made.
-
-    Attributes:
-        plan: The plan of the edit.
-    """
-
-    plan: Plan
-
-    def write_requests(self, rewrite: Rewrite) -> None:
-        """Write the warm-up requests, to be put in place by the commit."""
-        if self.destination is None:
-            place = self.directory / WARM_UP.staged
-        else:
-            place = self.directory / WARM_UP.place
-            place.unlink()  # the copy of the model's own file
-        _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
-        if self.destination is not None:
-            sync_directory(place.parent)
 
 
 @contextlib.contextmanager
@@ -211,7 +188,7 @@ def workplace(beside: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
+def stage_backup(model: SavedModel) -> Iterator[Staged]:
     """Stage the backup of a model; the commit of it undoes an edit.
 
     Args:
@@ -244,7 +221,7 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
                         link(kept, directory / companion.staged)
         except OSError as error:
             raise failed("stage", model.directory, error, "the backup") from error
-        yield StagingDirectory(model, own, target, None, binary, None)
+        yield Staged(model, own, target, None, binary, None)
 
 
 def find_backup(model: SavedModel) -> Path:
@@ -288,7 +265,7 @@ def _write_staging(
     own = cleaning.enter_context(own_directory(home))
     # A fingerprint is computed from the binary form alone.
     ages = model.form == "binary" and bool(plan.splices)
-    staged = Staged(model, own, target, save_to, ages, rewrite, plan)
+    staged = Staged(model, own, target, save_to, ages, rewrite)
     _LOG.info("writes %s, %d bytes", own.path, plan.size, extra={"step": "write"})
     if target is not None:
         _link_payloads(model, own.path, ages_fingerprint=ages)
@@ -296,7 +273,12 @@ def _write_staging(
         _copy_payloads(model, own.path, ages_fingerprint=ages)
     _write_spliced(model.file, model.identity, plan.splices, staged.file)
     if rewrite is not None:
-        staged.write_requests(rewrite)
+        place = own.path / (WARM_UP.place if target is None else WARM_UP.staged)
+        if target is None:
+            place.unlink()  # the copy of the model's own file
+        _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
+        if target is None:
+            sync_directory(place.parent)
     _LOG.info("wrote %s", own.path, extra={"step": ""})
     return staged
 
