@@ -49,12 +49,7 @@ _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "
 
 
 def check_method(subject: Subject, key: str) -> Iterator[Finding]:
-    """Yield findings about the method and the defaults of a signature.
-
-    Args:
-        subject: The MetaGraph that has the signature.
-        key: The signature key.
-    """
+    """Yield findings about the method and the defaults of a signature."""
     signature, where = subject.meta_graph.signatures[key], subject.where(f"signature {key!r}")
     method = signature.method_name
     for breach in breaches(signature):
@@ -141,11 +136,6 @@ _NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
 
 def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
     """Check one signature.
-
-    Args:
-        subject: The MetaGraph that has the signature.
-        tensors: The tensors of its graph.
-        key: The signature key.
 
     Returns:
         The faults and the notes.

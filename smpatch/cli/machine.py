@@ -67,14 +67,7 @@ def write_suggestions(
     commands: Mapping[object, str],
     flow: Dataflow | None,
 ) -> None:
-    """Write the suggestions of ``suggest``, each with its command.
-
-    Args:
-        meta_graph: The MetaGraph.
-        found: The suggestions.
-        commands: The command for each suggestion.
-        flow: The data flow of the signature of ``--signature``; None without this option.
-    """
+    """Write the suggestions of ``suggest``, each with its command."""
     write(
         "suggest",
         {

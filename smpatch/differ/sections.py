@@ -174,10 +174,6 @@ def same_objects(before: Sections, after: Sections) -> bool:
 def differing(before: Sections, after: Sections) -> Iterator[Part]:
     """Yield the parts that are not the same in both MetaGraphs.
 
-    Args:
-        before: The parts of the MetaGraph of the first model.
-        after: The parts of the MetaGraph of the second model.
-
     Raises:
         ModelUnreadableError: An element that differs cannot be decoded.
     """

@@ -68,11 +68,6 @@ class Bound:
 def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values to which inputs are bound, by alias.
 
-    Args:
-        source: The signature to start from.
-        key: Its key.
-        bind: The value of each bound input, by alias.
-
     Raises:
         RefusedError: There is no such input, it is not dense, or the value does not fit it.
     """

@@ -40,9 +40,6 @@ def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
 def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
     """Compare the signatures of both halves: keys, names of inputs and outputs.
 
-    Args:
-        meta_graph: The MetaGraph; without an object graph nothing can disagree.
-
     Returns:
         The differences, sorted by key.
     """

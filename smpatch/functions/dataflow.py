@@ -97,10 +97,6 @@ class Dataflow:
 def dataflow(meta_graph: MetaGraph, source: SignatureDef) -> Dataflow:
     """Return the data flow of a signature.
 
-    Args:
-        meta_graph: The MetaGraph.
-        source: A signature of it.
-
     Raises:
         RefusedError: A call leads to too many tensors, or calls are nested too deeply.
     """

@@ -95,11 +95,6 @@ def source_of(
 ) -> Opened:
     """Return the signature that an edit starts from, with the tensors that become inputs.
 
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The request.
-        found: The tensors that become inputs, by alias.
-
     Raises:
         RefusedError: There is no such signature, or a tensor cannot become an input of it.
         UsageError: The request composes nothing.
@@ -118,11 +113,6 @@ def join(
     meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
 ) -> Composed:
     """Put functions before and after a signature, and constants in the place of inputs.
-
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The request; its functions are traced.
-        found: The tensors that become inputs, by alias.
 
     Raises:
         RefusedError: Something does not fit.

@@ -181,10 +181,6 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
 
     A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``,
     passes it on, or takes only the value of a variable of TensorFlow 1.
-
-    Args:
-        meta_graph: The MetaGraph.
-        names: The operations.
     """
     found: set[Writer] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, names):
@@ -230,10 +226,6 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     """Return the operations that fill tables, or a ``NoOp`` that groups them.
 
     A ``NoOp`` counts only if it gives no value to a variable that the saver restores.
-
-    Args:
-        meta_graph: The MetaGraph.
-        tables: Names of nodes.
     """
     graph = meta_graph.graph
     wirings = [graph.wiring(name) for name in graph]

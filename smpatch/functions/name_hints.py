@@ -20,12 +20,7 @@ __all__ = ["leading", "name_hint"]
 
 @contextmanager
 def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
-    """Add a hint from signatures and functions to the error about a missing node.
-
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The edit that runs inside, such as an ``AddPredict``.
-    """
+    """Add a hint from signatures and functions to the error about a missing node."""
     try:
         yield
     except NodeNotFoundError as error:

@@ -64,11 +64,6 @@ class _UntoldError(Exception):
 def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list[Shape]:
     """Return the shapes that TensorFlow infers of some tensors.
 
-    Args:
-        meta_graph: The MetaGraph.
-        places: The tensors.
-        infer: Asks TensorFlow.
-
     Returns:
         A shape for each; None if TensorFlow cannot infer one, or if the file does not define all
         that the tensor needs.

@@ -69,14 +69,7 @@ class Captures:
     def __init__(
         self, graph: GraphIndex, library: FunctionLibrary, objects: ObjectGraph, restore_op: str
     ) -> None:
-        """Compute the mapping.
-
-        Args:
-            graph: The main graph.
-            library: Its functions.
-            objects: The object graph.
-            restore_op: The node that calls the restore function; empty if there is none.
-        """
+        """Compute the mapping."""
         self._graph = graph
         self._library = library
         self._objects = objects

@@ -103,10 +103,6 @@ def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str],
     TensorFlow collects them for an op list in the same way: a node calls a function if its
     operation has the name of the function, or if its operation is one of ``CALLS``.
 
-    Args:
-        graph: The main graph.
-        functions: Its functions.
-
     Returns:
         The names of the operations in the main graph, and of those in functions.
     """

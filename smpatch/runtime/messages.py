@@ -59,9 +59,6 @@ def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
 def without_frames(text: str) -> str:
     """Return a message of Python without the stack frames of the calling program.
 
-    Args:
-        text: A message, with its line ends.
-
     Returns:
         The other lines; the whole text if there are no other lines.
     """
@@ -71,9 +68,6 @@ def without_frames(text: str) -> str:
 
 def last_words(output: bytes) -> str:
     """Return the last lines of a process that may explain why it ended.
-
-    Args:
-        output: The end of its error output.
 
     Returns:
         The fatal lines if the process has logged any, else its last few lines that are neither

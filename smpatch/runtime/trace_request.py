@@ -28,11 +28,7 @@ _MOST_PRINTED = 20
 
 
 def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Answer the request to trace a function.
-
-    Args:
-        tf: The module ``tensorflow``.
-        request: The request, see ``python_questions.trace``.
+    """Answer the request to trace a function, as ``python_questions.trace`` describes it.
 
     Returns:
         The function with the functions that it calls, or the reason why there is none; and the
@@ -57,10 +53,6 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Answer the request to trace a callable of this process, in which TensorFlow is loaded.
-
-    Args:
-        tf: The module ``tensorflow``.
-        request: As for ``trace``, with the ``callable``.
 
     Returns:
         As ``trace``, but without printed lines: the callable prints directly.

@@ -124,11 +124,6 @@ def _sample(samples: Sequence[Array], made: Array) -> Array:
 def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
     """Run a composed signature and its parts, and compare.
 
-    Args:
-        asks: The owner of the child processes that run them.
-        chain: The signature and its parts.
-        values: The values that the signature is fed, once for each run.
-
     Raises:
         NotLoadedError: TensorFlow does not load one of the models.
         ChildUnfit: There is no C runtime.

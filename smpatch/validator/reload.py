@@ -244,10 +244,6 @@ class Validator:
     def validate(self, edited: Edited, model: SavedModel) -> Validation:
         """Load an edited model, and compare its signatures with the written ones.
 
-        Args:
-            edited: The edited model.
-            model: The model before the edit.
-
         Returns:
             The result. If ``tensors`` has other shapes than those with which the signatures were
             built, the caller must build them again with these shapes.

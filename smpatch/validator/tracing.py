@@ -42,9 +42,6 @@ class Tracer:
     def trace(self, tracing: Tracing) -> Fragment:
         """Trace a function.
 
-        Args:
-            tracing: The request.
-
         Raises:
             RefusedError: The function cannot be traced.
             ValidationError: There is no TensorFlow.

@@ -24,9 +24,6 @@ VARIABLES = "variables"
 def without_variables(directory: Path) -> Iterator[Path | None]:
     """Yield a directory of links to a SavedModel's files, without its variables.
 
-    Args:
-        directory: The SavedModel.
-
     Yields:
         The directory, or the model's own if it has no variables; None if no directory can be
         made.

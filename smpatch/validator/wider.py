@@ -48,12 +48,6 @@ _Values = Mapping[str, tuple[Array, ...]]
 def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
     """Prove that a signature takes shapes that are wider than those of the graph before the edit.
 
-    Args:
-        validator: The validator that asks TensorFlow.
-        place: The edited model.
-        meta_graph: The MetaGraph after the edit.
-        built: The signature, which has wider inputs.
-
     Returns:
         A note on the sizes that were proved, or on why no proof could be made.
 
