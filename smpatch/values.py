@@ -108,11 +108,7 @@ _FLOATS = frozenset({"float16", "float32", "float64"})
 
 
 def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
-    """Write a value as TensorFlow's ``make_tensor_proto`` does.
-
-    Args:
-        value: A number, a truth value, a string, or nested lists of these.
-        dtype: The element type.
+    """Write a value, or nested lists of values, as TensorFlow's ``make_tensor_proto`` does.
 
     Returns:
         The shape, and the serialized ``TensorProto``.

@@ -135,11 +135,7 @@ _NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
 
 
 def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
-    """Check one signature.
-
-    Returns:
-        The faults and the notes.
-    """
+    """Check one signature, and return the faults and the notes."""
     check = _Check(subject, tensors, key)
     check.run()
     return tuple(check.found)

@@ -38,11 +38,7 @@ def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
 
 
 def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
-    """Compare the signatures of both halves: keys, names of inputs and outputs.
-
-    Returns:
-        The differences, sorted by key.
-    """
+    """Return the differences of keys, inputs and outputs between both halves, sorted by key."""
     if not meta_graph.has_object_graph:
         return ()
     objects = meta_graph.objects

@@ -86,16 +86,7 @@ def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iter
 def compare_pairs(
     pairs: Sequence[Pair], model: Open, reference: Open, tolerance: Tolerance = EXACT
 ) -> dict[str, Outcome]:
-    """Make all calls, and compare their results.
-
-    Args:
-        pairs: The calls, in the order in which they are made.
-        model: The function that opens a session of the model in question.
-        reference: The function that opens a session of the reference model.
-        tolerance: The allowed difference of numbers.
-
-    Returns:
-        The outcomes by key.
+    """Make all calls in their order, and compare their results; return the outcomes by key.
 
     Raises:
         NotLoadedError: TensorFlow does not load one of the two models.

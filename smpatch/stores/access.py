@@ -213,15 +213,7 @@ class Store:
         data: bytes | Path,
         condition: Version | Literal["absent"] | None = None,
     ) -> Version:
-        """Write an object.
-
-        Args:
-            key: The name of the object.
-            data: The bytes, or the path of a file that has them.
-            condition: The version that must be there before; None for any version.
-
-        Returns:
-            The new version.
+        """Write an object, also from a file, on the condition of a version; return the new version.
 
         Raises:
             ConflictError: The condition is not true.

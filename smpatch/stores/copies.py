@@ -154,11 +154,7 @@ def is_changed(url: ModelUrl) -> bool:
 def at_hand(place: Path) -> Iterator[Path]:
     """Make a model readable as a directory, for callers that do not use TensorFlow.
 
-    Args:
-        place: A directory, which is used directly, an archive, or a URL.
-
-    Yields:
-        The directory.
+    A directory is used directly; an archive or the model of a URL is copied.
 
     Raises:
         SmpatchError: As ``copied``.

@@ -94,15 +94,7 @@ class SameValues:
 def kept(
     edits: Sequence[Edit], before: Mapping[str, tuple[Sequence[str], Sequence[str]]]
 ) -> Mapping[str, Kept]:
-    """Return the records of all signatures after edits.
-
-    Args:
-        edits: The edits, in their order.
-        before: Key to the aliases of inputs and outputs, before all edits.
-
-    Returns:
-        Key to the record of a signature, after all edits.
-    """
+    """Return the records of all signatures after edits, by key."""
     state = {
         key: Kept(key, KeptNames({a: a for a in inputs}), KeptNames({a: a for a in outputs}))
         for key, (inputs, outputs) in before.items()

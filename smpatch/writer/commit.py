@@ -61,9 +61,6 @@ def commit(staged: Staged, *, backup: bool = False, undo_record: bytes | None = 
             previous companions in the same way.
         undo_record: The record of an undo, which needs ``backup``; None for an edit.
 
-    Returns:
-        The paths of the model and its backup, the replaced companions, and warnings.
-
     Raises:
         ConflictError: The model changed since it was loaded; nothing was changed.
         RefusedError: The destination is no longer empty, or a directory has the name of the backup;

@@ -56,14 +56,6 @@ class Lock:
 def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
     """Wait for the lock on a model directory.
 
-    Args:
-        directory: The model directory.
-        timeout: The longest wait in seconds.
-        shared: Whether other processes may hold a shared lock at the same time.
-
-    Returns:
-        The lock.
-
     Raises:
         ConflictError: Another process held the lock until the timeout.
         ModelUnreadableError: The directory cannot be opened.
