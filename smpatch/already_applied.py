@@ -193,10 +193,7 @@ def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
 
 
 def _chosen_or(
-    model: SavedModel,
-    done: Sequence[Edit],
-    tag_set: Sequence[str] | None,
-    target: tuple[str, ...],
+    model: SavedModel, done: Sequence[Edit], tag_set: Sequence[str] | None, target: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return the tags of the MetaGraph that the edits change, even if they only change tags."""
     try:

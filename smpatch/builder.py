@@ -153,10 +153,7 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
     inputs, outputs = signature.inputs, signature.outputs
     check_servable(inputs, outputs)
     fed = check_distinct(inputs, outputs)
-    notes = (
-        *check_graph(meta_graph, inputs, outputs, fed),
-        *remarks(meta_graph, inputs, outputs),
-    )
+    notes = (*check_graph(meta_graph, inputs, outputs, fed), *remarks(meta_graph, inputs, outputs))
     return Built(wanted.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
 
 

@@ -138,10 +138,7 @@ def copy_signatures(
 
 
 def _chosen(
-    giver: SavedModel,
-    taker: SavedModel,
-    keys: Sequence[str] | None,
-    chosen: Options,
+    giver: SavedModel, taker: SavedModel, keys: Sequence[str] | None, chosen: Options
 ) -> tuple[list[Edit], list[Note]]:
     """Return edits that add the signatures that can be copied, and notes on the others.
 

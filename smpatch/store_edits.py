@@ -85,11 +85,7 @@ def edit_copy(
 
 @contextlib.contextmanager
 def undone_in_store(
-    url: ModelUrl,
-    undo: Callable[[Path], _T],
-    *,
-    dry_run: bool,
-    unconditional: bool,
+    url: ModelUrl, undo: Callable[[Path], _T], *, dry_run: bool, unconditional: bool
 ) -> Iterator[tuple[_T, tuple[Note, ...]]]:
     """Undo the last edit of a model in a store.
 

@@ -38,13 +38,7 @@ from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.signature import TensorSpec
 
-__all__ = [
-    "Function",
-    "Output",
-    "Suggestions",
-    "suggest",
-    "undefined",
-]
+__all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 

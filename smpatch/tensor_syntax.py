@@ -41,10 +41,7 @@ _OPEN = frozenset({"-1", "?", "None"})
 _SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
-_PARTS = {
-    "sparse": ("values", "indices", "dense_shape"),
-    "ragged": ("values", "row_splits"),
-}
+_PARTS = {"sparse": ("values", "indices", "dense_shape"), "ragged": ("values", "row_splits")}
 _EXAMPLES = {
     "sparse": "ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)",
     "ragged": "ids=ragged(values=v:0,row_splits=r:0)",

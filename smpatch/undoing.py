@@ -37,15 +37,7 @@ from smpatch.stores.copies import digest_of
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
-from smpatch.writer import (
-    Staged,
-    commit,
-    find_backup,
-    hold,
-    recover,
-    rehearse,
-    stage_backup,
-)
+from smpatch.writer import Staged, commit, find_backup, hold, recover, rehearse, stage_backup
 from smpatch.writer.companions import FINGERPRINT, WARM_UP
 from smpatch.writer.rehearsal import place_notes, shown
 from smpatch.writer.staging_directory import backup_of, undo_record_of

@@ -46,10 +46,7 @@ class Done:
 
 
 def perform(
-    meta_graphs: tuple[MetaGraph, ...],
-    place: int | None,
-    edits: Sequence[Edit],
-    context: Context,
+    meta_graphs: tuple[MetaGraph, ...], place: int | None, edits: Sequence[Edit], context: Context
 ) -> Done:
     """Do a list of edits.
 

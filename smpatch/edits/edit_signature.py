@@ -280,9 +280,7 @@ class EditSignature(Edit):
         elif there is not None:
             inputs, outputs = self._sides
             signatures[self.key] = replace(
-                there,
-                inputs=inputs.followed(there.inputs),
-                outputs=outputs.followed(there.outputs),
+                there, inputs=inputs.followed(there.inputs), outputs=outputs.followed(there.outputs)
             )
 
     def track(self, tracker: Tracker) -> None:

@@ -203,13 +203,7 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
             known = signature is not None and concrete is not None
             # If Python has a composite tensor, signature_def may have its parts.
             differs = whole and known and _contradict(one, other)
-            yield {
-                "kind": kind,
-                "alias": alias,
-                "served": one,
-                "traced": other,
-                "differs": differs,
-            }
+            yield {"kind": kind, "alias": alias, "served": one, "traced": other, "differs": differs}
     for _, alias, dtype, shape, value in default_rows(
         {} if signature is None else signature.defaults
     ):

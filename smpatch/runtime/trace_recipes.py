@@ -163,11 +163,7 @@ def _descriptors() -> bytes:
 
 
 def _cast(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    dtype: str,
-    name: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, dtype: str, name: str | None = None
 ) -> Recipe:
     spec = specs[alias]
     parameter = name or alias
@@ -217,12 +213,7 @@ def _floating(spec: Any, kind: str) -> Any:
     return spec
 
 
-def _expand_batch(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    name: str | None = None,
-) -> Recipe:
+def _expand_batch(tf: Any, specs: Mapping[str, Any], alias: str, name: str | None = None) -> Recipe:
     spec = specs[alias]
     if not spec.shape.rank:
         raise UntraceableError(f"the input has no batch: it is {described(spec)}")
@@ -287,12 +278,7 @@ def _numbers_of(tf: Any, words: list[str], default: int) -> Any:
 
 
 def _lookup_output(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    vocabulary: str,
-    default: str = "",
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, vocabulary: str, default: str = ""
 ) -> Recipe:
     spec = specs[output]
     if not spec.dtype.is_integer:
@@ -312,13 +298,7 @@ def _of_output(
     return Recipe({output: specs[output]}, lambda **given: {yielded: compute(given[output])}, {})
 
 
-def _softmax(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    axis: int = -1,
-) -> Recipe:
+def _softmax(tf: Any, specs: Mapping[str, Any], alias: str, output: str, axis: int = -1) -> Recipe:
     _floating(specs[output], "output")
     return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
 
@@ -333,11 +313,7 @@ def _sigmoid(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Reci
 
 
 def _argmax(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    labels: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, labels: str | None = None
 ) -> Recipe:
     names = None if labels is None else _labels(tf, labels, specs[output])
     if not specs[output].shape.rank:
@@ -351,12 +327,7 @@ def _argmax(
 
 
 def _top_k(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    k: int,
-    labels: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, k: int, labels: str | None = None
 ) -> Recipe:
     spec = specs[output]
     if not spec.shape.rank:
@@ -385,11 +356,7 @@ def _labels(tf: Any, file: str, spec: Any) -> Any:
 
 
 def _threshold(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    value: float = 0.5,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, value: float = 0.5
 ) -> Recipe:
     limit = tf.constant(value, specs[output].dtype)
     return _of_output(specs, alias, output, lambda given: given >= limit)

@@ -147,9 +147,7 @@ class Draft:
         slots = list(self._slots)
         old = slots[place]
         slots[place] = old._replace(
-            value=value,
-            inputs=_through(inputs, old.inputs),
-            outputs=_through(outputs, old.outputs),
+            value=value, inputs=_through(inputs, old.inputs), outputs=_through(outputs, old.outputs)
         )
         return self._with_slots(slots)
 

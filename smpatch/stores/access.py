@@ -208,10 +208,7 @@ class Store:
                     yield Entry(each["path"], each["size"])
 
     def put(
-        self,
-        key: str,
-        data: bytes | Path,
-        condition: Version | Literal["absent"] | None = None,
+        self, key: str, data: bytes | Path, condition: Version | Literal["absent"] | None = None
     ) -> Version:
         """Write an object, also from a file, on the condition of a version; return the new version.
 

@@ -68,11 +68,7 @@ _SPECIAL = frozenset("*[")
 _POINTER_BYTES = 1024
 """The greatest size in bytes of a pointer of Git LFS (git-lfs/docs/spec.md)."""
 
-_KNOWN = (
-    FINGERPRINT,
-    "variables/variables.index",
-    WARM_UP,
-)
+_KNOWN = (FINGERPRINT, "variables/variables.index", WARM_UP)
 """The files that are requested by name if the store has no listing."""
 
 

@@ -53,10 +53,7 @@ FINGERPRINT = Companion(
 )
 
 WARM_UP = Companion(
-    warmup.PLACE,
-    f"{PREFIX}warm-up",
-    f"{PREFIX}previous-warm-up",
-    f"{PREFIX}no-warm-up",
+    warmup.PLACE, f"{PREFIX}warm-up", f"{PREFIX}previous-warm-up", f"{PREFIX}no-warm-up"
 )
 
 COMPANIONS = (WARM_UP, FINGERPRINT)

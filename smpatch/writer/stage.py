@@ -44,15 +44,7 @@ from smpatch.writer.staging_directory import (
     to_the_end,
 )
 
-__all__ = [
-    "PREFIX",
-    "Staged",
-    "find_backup",
-    "stage",
-    "stage_backup",
-    "stage_new",
-    "workplace",
-]
+__all__ = ["PREFIX", "Staged", "find_backup", "stage", "stage_backup", "stage_new", "workplace"]
 
 
 _LOG = logging.getLogger(__name__)
