@@ -70,12 +70,7 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class Wider:
-    """The shapes of an input that must take more than the graph takes.
-
-    Attributes:
-        graph: The shape in the graph.
-        shape: The shape in the signature.
-    """
+    """The shapes of an input that must take more than the graph takes."""
 
     graph: Shape
     shape: Shape

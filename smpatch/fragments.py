@@ -46,13 +46,7 @@ Mode = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True)
 class FunctionOf:
-    """A function of a Python file.
-
-    Attributes:
-        file: The file, absolute.
-        name: The name of the function in the file.
-        text: The text of the request.
-    """
+    """A function of a Python file."""
 
     file: str
     name: str

@@ -80,13 +80,7 @@ _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph in a file of its own.
-
-    Attributes:
-        file: The path of the file.
-        parts: The graph as parts of a MetaGraph.
-        identity: The identity of the file that was read.
-    """
+    """A graph in a file of its own."""
 
     file: Path
     parts: FrozenGraph

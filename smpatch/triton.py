@@ -39,13 +39,7 @@ TYPES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A property of a tensor that Triton refuses.
-
-    Attributes:
-        code: The code of the finding.
-        text: The property.
-        hint: The remedy; empty if there is none.
-    """
+    """A property of a tensor that Triton refuses."""
 
     code: str
     text: str

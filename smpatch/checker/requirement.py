@@ -61,13 +61,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A contract for one signature.
-
-    Attributes:
-        key: The signature key.
-        inputs: Alias to the type and shape that a client feeds.
-        outputs: Alias to the type and shape that a client fetches.
-    """
+    """A contract for one signature."""
 
     key: str
     inputs: Mapping[str, Wanted]

@@ -43,12 +43,7 @@ Overwrite = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The first view of a page.
-
-    Attributes:
-        search: The text in the search box.
-        everything: Whether all tensors are listed.
-    """
+    """The first view of a page."""
 
     search: str = ""
     everything: bool = False

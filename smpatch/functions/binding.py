@@ -35,13 +35,7 @@ __all__ = ["Bound", "Constants", "Follow", "bound_inputs"]
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A dimension that has the size of a dimension of another input.
-
-    Attributes:
-        alias: The other input.
-        dtype: Its element type.
-        axis: The dimension.
-    """
+    """A dimension that has the size of a dimension of another input."""
 
     alias: str
     dtype: str
@@ -126,11 +120,7 @@ def _followed(axis: int, others: Mapping[str, TensorSpec], where: str) -> Follow
 
 
 class Constants:
-    """Nodes that yield the values of inputs.
-
-    Attributes:
-        nodes: ``NodeDef`` messages.
-    """
+    """Nodes that yield the values of inputs."""
 
     def __init__(self, prefix: str, inputs: Mapping[str, str], copied: Container[str]) -> None:
         """Keep the names; make no node yet.

@@ -17,12 +17,7 @@ __all__ = ["Disagreement", "differences", "disagreements"]
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One signature that TF Serving and Python read differently.
-
-    Attributes:
-        key: The signature key.
-        found: The difference, in words.
-    """
+    """One signature that TF Serving and Python read differently."""
 
     key: str
     found: str

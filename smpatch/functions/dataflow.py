@@ -32,12 +32,7 @@ _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
 
 
 class Port(NamedTuple):
-    """An output of a node.
-
-    Attributes:
-        node: The place of the node in ``Dataflow.nodes``.
-        output: The number of the output.
-    """
+    """An output of a node."""
 
     node: int
     output: int

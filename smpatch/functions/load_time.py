@@ -96,13 +96,7 @@ class InitOp(NamedTuple):
 
 
 class State(NamedTuple):
-    """The identity of a variable or table: two nodes with one identity are one variable or table.
-
-    Attributes:
-        is_table: Whether it is a table.
-        container: The container.
-        shared_name: The name in the container.
-    """
+    """The identity of a variable or table; two nodes with one identity are the same one."""
 
     is_table: bool
     container: bytes

@@ -51,13 +51,7 @@ class _Site:
 
 
 class _Copy(NamedTuple):
-    """A copied function.
-
-    Attributes:
-        name: Its name.
-        kept: The places of the old arguments that it keeps.
-        aliases: The aliases of the inputs that follow these arguments.
-    """
+    """A copied function."""
 
     name: str
     kept: tuple[int, ...]

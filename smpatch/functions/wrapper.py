@@ -38,12 +38,7 @@ ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's vi
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
-    """A captured input of a wrapper.
-
-    Attributes:
-        number: The number of the object.
-        arg: Its declaration in the function, an ``OpDef.ArgDef``.
-    """
+    """A captured input of a wrapper."""
 
     number: int
     arg: Any

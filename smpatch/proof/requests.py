@@ -65,13 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
-    """The request that a signature computes what a traced function computes.
-
-    Attributes:
-        function: The function.
-        inputs: Alias to the name of an argument.
-        outputs: Alias to the name of a result.
-    """
+    """The request that a signature computes what a traced function computes."""
 
     function: Promotable
     inputs: Mapping[str, str]

@@ -61,12 +61,7 @@ class NotLoadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A MetaGraph on disk.
-
-    Attributes:
-        directory: The SavedModel.
-        tags: The tags of the MetaGraph, exactly.
-    """
+    """A MetaGraph on disk."""
 
     directory: Path
     tags: Sequence[str]
@@ -199,11 +194,7 @@ class CRuntime(Session):
 
 
 class PythonLoader(Session):
-    """A model that ``tf.saved_model.load`` has loaded.
-
-    Attributes:
-        signatures: The signatures that it lists, by key.
-    """
+    """A model that ``tf.saved_model.load`` has loaded."""
 
     loader = "tf.saved_model.load"
     program = Program.PYTHON

@@ -95,11 +95,7 @@ class ChildDied(ChildError):
 
 
 class ChildHung(ChildError):
-    """There is no answer within the limit.
-
-    Attributes:
-        limit: The limit in seconds.
-    """
+    """There is no answer within the limit."""
 
     def __init__(self, limit: float) -> None:
         """Store the limit."""
@@ -111,9 +107,6 @@ class Child:
     """A process that has loaded TensorFlow, or is loading it.
 
     It is a context manager, whose exit ends the process.
-
-    Attributes:
-        program: The program that runs in the process.
     """
 
     def __init__(self, program: Program, process: subprocess.Popen[bytes], errors: int) -> None:

@@ -74,13 +74,7 @@ def _called(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason why a function cannot be traced.
-
-    Attributes:
-        found: The reason in words.
-        where: The place in the user's file; may be empty.
-        hint: Advice; may be empty.
-    """
+    """The reason why a function cannot be traced."""
 
     found: str
     where: str = ""

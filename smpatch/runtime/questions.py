@@ -123,23 +123,14 @@ class Inference(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload(Answer):
-    """A serialized message.
-
-    Attributes:
-        data: The bytes of the message.
-    """
+    """A serialized message."""
 
     data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonSignature:
-    """A signature in the form that ``tf.saved_model.load`` gives it.
-
-    Attributes:
-        inputs: The facts by the name of the argument.
-        outputs: The facts by the name of the result.
-    """
+    """A signature in the form that ``tf.saved_model.load`` gives it."""
 
     inputs: Mapping[str, TensorFact | CompositeFact]
     outputs: Mapping[str, TensorFact | CompositeFact]
@@ -177,11 +168,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(Answer):
-    """The result of a run.
-
-    Attributes:
-        arrays: The arrays by the fetched name.
-    """
+    """The result of a run."""
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
 

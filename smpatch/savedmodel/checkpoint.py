@@ -63,12 +63,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The content of an index.
-
-    Attributes:
-        shards: The number of data files.
-        extents: The extent of each tensor, by its name.
-    """
+    """The content of an index."""
 
     shards: int
     extents: dict[bytes, Extent]

@@ -87,12 +87,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a listing.
-
-    Attributes:
-        key: The name of the object in the bucket.
-        size: The length in bytes.
-    """
+    """An object of a listing."""
 
     key: str
     size: int
@@ -100,12 +95,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An object that was read.
-
-    Attributes:
-        data: The bytes of the object.
-        version: The version of the object.
-    """
+    """An object that was read."""
 
     data: bytes = field(repr=False)
     version: Version
