@@ -15,7 +15,7 @@ Sources: ``tensorflow/core/framework/function.proto``,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "numbered",
     "placeholder",
     "redirected",
+    "untaken",
     "zeros",
 ]
 
@@ -106,11 +107,17 @@ def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
         graph: The graph.
         taken: Names that are in use already; the returned name is added.
     """
+    name = untaken(wanted, lambda each: each in graph or each in taken or _spelled(each, graph))
+    taken.add(name)
+    return name
+
+
+def untaken(wanted: str, is_taken: Callable[[str], bool]) -> str:
+    """Return a name that is not taken: the wanted name, with a number if necessary."""
     name, count = wanted, 0
-    while name in graph or name in taken or _spelled(name, graph):
+    while is_taken(name):
         count += 1
         name = f"{wanted}_{count}"
-    taken.add(name)
     return name
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
 from smpatch.graph.composites import dense_results
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
@@ -280,11 +280,7 @@ def _unique(names: Iterable[str]) -> list[str]:
     """Add numbers to names that occur twice, so that all names are different."""
     found: dict[str, None] = {}
     for name in names:
-        fresh, count = name, 0
-        while fresh in found:
-            count += 1
-            fresh = f"{name}_{count}"
-        found[fresh] = None
+        found[untaken(name, found.__contains__)] = None
     return list(found)
 
 

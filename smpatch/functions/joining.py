@@ -21,7 +21,7 @@ from smpatch.arguments import Constant
 from smpatch.errors import AliasError, RefusedError, UsageError
 from smpatch.fragments import Asked, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.fitting import inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Opened, Start, opened
@@ -271,13 +271,8 @@ def prefix_of(key: str, graph: GraphIndex) -> str:
     """Return a prefix for names of new nodes that no name of the graph or a function has."""
     stem = node_stem(key).lstrip("_-") or "signature"
     tops = {name.partition("/")[0] for name in graph}
-    wanted, count = stem, 0
-    while wanted in tops or any(
-        f"{wanted}/".encode() in body for body in graph.function_bodies.values()
-    ):
-        count += 1
-        wanted = f"{stem}_{count}"
-    return wanted
+    bodies = graph.function_bodies.values()
+    return untaken(stem, lambda e: e in tops or any(f"{e}/".encode() in body for body in bodies))
 
 
 class _Calls:
