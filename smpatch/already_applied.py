@@ -24,8 +24,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.signature import Spec, TensorSpec
 
-__all__ = ["Remaining", "is_applied", "remaining"]
-
 
 class Remaining(NamedTuple):
     """The edits that are left for a model.

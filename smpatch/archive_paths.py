@@ -10,8 +10,6 @@ from pathlib import Path
 
 from smpatch.urls import ModelUrl
 
-__all__ = ["ARCHIVES", "is_archive", "without_archive"]
-
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 """The endings of the names of archives."""
 

@@ -30,8 +30,6 @@ from typing import IO, Any, NamedTuple
 from smpatch.errors import ModelUnreadableError, RefusedError, SmpatchError, WriteError
 from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 
-__all__ = ["model_file", "refuse_edit", "unpacked"]
-
 _lzma: Any = getattr(zipfile, "lzma", None)  # a Python may be built without it
 
 _MODEL_FILES = (BINARY_NAME, TEXT_NAME)

@@ -28,24 +28,6 @@ from smpatch.errors import UsageError
 from smpatch.shapes import MAX_RANK, without_brackets
 from smpatch.urls import ModelUrl, nameable, path_or_url
 
-__all__ = [
-    "Constant",
-    "constants",
-    "dtype",
-    "instance",
-    "local_path",
-    "mapping",
-    "names",
-    "path",
-    "paths",
-    "plain_value",
-    "seconds",
-    "shape",
-    "texts",
-    "whole",
-    "wholes",
-]
-
 _T = TypeVar("_T")
 
 _LONGEST = 60

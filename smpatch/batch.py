@@ -27,8 +27,6 @@ from smpatch.validator import Validator
 from smpatch.workers import Workers, job_count
 from smpatch.writer import workplace
 
-__all__ = ["Outcome", "apply", "destinations", "listed"]
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

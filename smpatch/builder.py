@@ -54,8 +54,6 @@ from smpatch.signature import (
 )
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build"]
-
 
 @dataclass(frozen=True, slots=True)
 class Inferred:

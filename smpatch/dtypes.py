@@ -16,8 +16,6 @@ import re
 
 from smpatch import schema
 
-__all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number", "ref", "spelled"]
-
 INVALID = "invalid"
 
 UNSERVABLE = frozenset({"resource", "variant"})

@@ -27,20 +27,6 @@ from smpatch.errors import UsageError
 from smpatch.recipes import RECIPES, checked
 from smpatch.signature import Spec, TensorSpec
 
-__all__ = [
-    "Asked",
-    "CallableOf",
-    "Fragment",
-    "FunctionOf",
-    "Mode",
-    "RecipeOf",
-    "SignatureOf",
-    "Trace",
-    "Tracing",
-    "asked",
-    "asked_list",
-]
-
 Mode = Literal["before", "after"]
 
 

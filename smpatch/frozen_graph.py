@@ -64,8 +64,6 @@ from smpatch.writer.copying import write_pieces
 from smpatch.writer.plan import SIZE_LIMIT
 from smpatch.writer.rehearsal import shown
 
-__all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
-
 _SCHEMA_VERSION = 1
 """The version of ``SavedModel`` (``tensorflow/python/saved_model/constants.py``)."""
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:  # imported on their first use; `show` uses none of them
     from smpatch.graph.op_defs import MoreOpDefs, OpDefs
     from smpatch.graph.resolve import Resolved, Resolver
 
-__all__ = ["MetaGraph", "SavedModel", "load", "load_file", "served"]
-
 _RESERVED = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 """Entries of ``signature_def`` that are not signatures (``saved_model/constants.py``)."""
 

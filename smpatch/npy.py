@@ -19,8 +19,6 @@ from smpatch.arguments import Constant
 from smpatch.errors import UsageError
 from smpatch.savedmodel.directory import open_regular
 
-__all__ = ["read_npy"]
-
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
 _DEEP = (RecursionError, MemoryError)

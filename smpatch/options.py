@@ -16,8 +16,6 @@ from smpatch.op_libraries import check_files, op_libraries
 from smpatch.urls import ModelUrl
 from smpatch.validator import Mode
 
-__all__ = ["MODES", "Options", "check_options"]
-
 MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "run", "none")
 
 

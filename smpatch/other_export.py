@@ -31,8 +31,6 @@ from smpatch.savedmodel.directory import writing
 from smpatch.signature import SignatureDef, names_of
 from smpatch.transaction import Receipt
 
-__all__ = ["copy_signatures", "unlike"]
-
 _NUMBER = re.compile(r"_\d+$")
 
 

@@ -14,8 +14,6 @@ from typing import Literal
 from smpatch import dtypes
 from smpatch.errors import UsageError
 
-__all__ = ["RECIPES", "Argument", "Kind", "Recipe", "checked"]
-
 Kind = Literal[
     "output",
     "inputs",

@@ -45,22 +45,6 @@ from smpatch.signature import (
     parameter,
 )
 
-__all__ = [
-    "IN_DOUBT",
-    "METHODS",
-    "Breach",
-    "Note",
-    "breaches",
-    "check_aliases",
-    "check_distinct",
-    "check_free",
-    "check_graph",
-    "check_key",
-    "check_method",
-    "check_servable",
-    "remarks",
-]
-
 METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
 """Short name to name, of the methods that TF Serving has."""
 

@@ -21,8 +21,6 @@ from smpatch.options import Options, check_options
 from smpatch.validator import Mode, Validator
 from smpatch.validator.lending import lending
 
-__all__ = ["Session"]
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

@@ -5,8 +5,6 @@ This module reads no sizes.
 
 from __future__ import annotations
 
-__all__ = ["MAX_RANK", "without_brackets"]
-
 MAX_RANK = 254
 """The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 

@@ -20,8 +20,6 @@ from smpatch.stores.putting import check_destination, check_writable, exchange, 
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
 
-__all__ = ["edit_copy", "undone_in_store"]
-
 _T = TypeVar("_T")
 
 _UNCONDITIONAL = Note(

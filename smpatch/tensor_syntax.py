@@ -26,17 +26,6 @@ from smpatch.shapes import without_brackets
 from smpatch.signature import Shape
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = [
-    "parse_defaults",
-    "parse_list",
-    "parse_names",
-    "parse_pairs",
-    "parse_shapes",
-    "parse_tags",
-    "parse_tensor",
-    "parse_tensors",
-]
-
 _OPEN = frozenset({"-1", "?", "None"})
 _SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
 

@@ -32,8 +32,6 @@ from smpatch.writer.rehearsal import place_notes, shown
 if TYPE_CHECKING:
     from smpatch.fragments import Trace
 
-__all__ = ["Receipt", "Transaction"]
-
 FingerprintOutcome = Literal["absent", "kept", "refreshed", "stale"]
 WarmUpOutcome = Literal["absent", "kept", "rewritten", "stale"]
 

@@ -18,8 +18,6 @@ from types import MappingProxyType
 from smpatch import dtypes
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["TYPES", "Objection", "batches", "objection"]
-
 TYPES: Mapping[str, str] = MappingProxyType(
     {
         "bool": "TYPE_BOOL",

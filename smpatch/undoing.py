@@ -42,8 +42,6 @@ from smpatch.writer.companions import FINGERPRINT, WARM_UP
 from smpatch.writer.rehearsal import place_notes, shown
 from smpatch.writer.staging_directory import backup_of, undo_record_of
 
-__all__ = ["Restored", "Undone", "backup_and_model", "undo"]
-
 _Signatures = dict[tuple[tuple[str, ...], int, str], bytes]
 """The tags of a MetaGraph, its place among those with the same tags, and a key to a signature."""
 

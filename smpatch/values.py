@@ -19,8 +19,6 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["preview", "tensor_proto"]
-
 _FIRST = 8
 """The largest number of elements that are shown."""
 

@@ -20,8 +20,6 @@ from typing import Generic, TypeVar
 from smpatch import arguments
 from smpatch.validator import Validator
 
-__all__ = ["Workers", "job_count"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -28,8 +28,6 @@ from smpatch.graph.index import CALLS, called, op_of
 from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 
-__all__ = ["FILES", "NETWORK", "PYTHON", "check_access", "denied"]
-
 FILES = frozenset(
     {"ReadFile", "WriteFile", "MatchingFiles", "MatchingFilesDataset"}
     | {"ExperimentalMatchingFilesDataset", "DumpTensor", "CalibrationStatisticsSaver"}

@@ -36,8 +36,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
-
 _NAME = re.compile(r"[^\s\"',:\[\]]+")
 _TYPE = re.compile(r"(?:(?!->)[^\s\"',:\[\]])+")
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")

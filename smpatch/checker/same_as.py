@@ -21,8 +21,6 @@ from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonL
 from smpatch.runs.values import SameAs, features
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["Comparing"]
-
 Loader = type[CRuntime | PythonLoader]
 
 

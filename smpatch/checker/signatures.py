@@ -41,9 +41,6 @@ from smpatch.signature import (
 )
 from smpatch.values import preview
 
-__all__ = ["check_method", "check_signature"]
-
-
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
 """The code of a breach of the method's rules, and the request that fails because of it."""
 

@@ -15,9 +15,6 @@ from smpatch.errors import UsageError
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
-__all__ = ["edit"]
-
-
 _Pairs = "OLD=NEW,..."
 _Names = "ALIAS,..."
 _Tensors = "[ALIAS=]TENSOR,..."

@@ -15,8 +15,6 @@ from types import FrameType
 
 from smpatch.urls import ModelUrl
 
-__all__ = ["Interrupted", "listen", "watching", "watching_all"]
-
 _WORDS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",

@@ -29,21 +29,6 @@ if TYPE_CHECKING:  # the import takes time, and `show` does not need it
     from smpatch.patcher import Receipt
     from smpatch.suggestions import Suggestions
 
-__all__ = [
-    "VERSION",
-    "default_body",
-    "error_body",
-    "receipt_body",
-    "show_body",
-    "signature_body",
-    "spec_body",
-    "write",
-    "write_error",
-    "write_interruption",
-    "write_receipt",
-    "write_suggestions",
-]
-
 VERSION = 1
 
 _ESCAPED = re.compile(r"[^\x00-\x7e]")

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.page import Proposal, Section
 
-__all__ = [
-    "Html",
-    "Overwrite",
-    "Shown",
-    "check_options",
-    "section",
-    "undefined_notes",
-    "write_page",
-]
-
 Html = Annotated[
     Path | None,
     typer.Option(

@@ -19,8 +19,6 @@ from smpatch.signature import (
     Spec,
 )
 
-__all__ = ["markdown_tables"]
-
 _PLAIN = re.compile(r"[\w./:-]+", re.ASCII)
 
 _RAGGED = "RaggedTensorSpec"

@@ -26,8 +26,6 @@ from smpatch import dtypes
 from smpatch.describer.subject import METHODS, Subject, command, refuse, refuse_composites
 from smpatch.signature import CLASSIFY, PREDICT, REGRESS, TensorSpec, shape_text
 
-__all__ = ["check_method", "grpc_program", "rest_request"]
-
 _REQUESTS = {CLASSIFY: "Classify", REGRESS: "Regress"}
 
 

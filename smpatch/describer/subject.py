@@ -28,17 +28,6 @@ from smpatch.signature import (
     TensorSpec,
 )
 
-__all__ = [
-    "METHODS",
-    "Subject",
-    "chosen",
-    "command",
-    "model_name",
-    "one_of",
-    "refuse",
-    "refuse_composites",
-]
-
 METHODS = (PREDICT, CLASSIFY, REGRESS)
 """The methods of signatures for which TF Serving runs Predict requests (``predict_util.cc``)."""
 

@@ -32,8 +32,6 @@ from smpatch.savedmodel.parts import (
     SIGNATURE_DEF,
 )
 
-__all__ = ["Sections", "differing", "same_around", "same_objects", "sections"]
-
 _COLLECTION_DEF = 4
 _OBJECT, _CONCRETE_FUNCTION = 1, 2
 _GRAPH_VERSIONS = 4

@@ -27,8 +27,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
 
-__all__ = ["missed", "refusal", "without"]
-
 _MOST_ELEMENTS = 4
 """The most elements of a value that a hint writes out."""
 

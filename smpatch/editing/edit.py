@@ -31,21 +31,6 @@ if TYPE_CHECKING:
     from smpatch.proof.numbers import KeptSignatures
     from smpatch.proof.requests import AnyRequest
 
-__all__ = [
-    "Change",
-    "Context",
-    "Edit",
-    "Expected",
-    "InPatchFiles",
-    "Making",
-    "MetaGraphEdit",
-    "NotAppliedError",
-    "Outcome",
-    "Proof",
-    "Repetition",
-    "Step",
-]
-
 Expected: TypeAlias = "Mapping[str, AnyRequest]"
 """Signature key to the computation that the signature must have."""
 

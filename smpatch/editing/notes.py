@@ -16,9 +16,6 @@ from smpatch.functions.restored import missing_variables, needed_at_load
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 
-__all__ = ["notes_on", "notes_on_variables"]
-
-
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
 """Outcomes that do not concern the object graph."""
 

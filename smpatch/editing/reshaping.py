@@ -33,8 +33,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["reshape", "still_wider", "widened"]
-
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 

@@ -43,18 +43,6 @@ from smpatch.signature import (
 from smpatch.tensor_refs import TensorRef
 from smpatch.values import tensor_proto
 
-__all__ = [
-    "add",
-    "brought_out",
-    "built_of",
-    "check_defaults",
-    "checked",
-    "mapped",
-    "set_defaults",
-    "with_fields",
-    "without_dropped",
-]
-
 _BEFORE = " (as before the edit)"
 _Rule = Callable[[MetaGraph, SignatureDef], object]
 

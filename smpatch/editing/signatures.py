@@ -27,8 +27,6 @@ from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["Signatures", "check_there", "matching", "placed"]
-
 P = ParamSpec("P")
 
 _PATTERN = frozenset("*?[")

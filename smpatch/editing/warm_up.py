@@ -32,8 +32,6 @@ from smpatch.warmup.tfrecord import Record, RecordError, read
 from smpatch.wire import Splice
 from smpatch.writer.companions import Rewrite, hindrance
 
-__all__ = ["Carried", "carry"]
-
 _Signatures = Mapping[str, SignatureDef]
 
 _REFUSES = "TF Serving will not load the model until that file is rewritten or removed"

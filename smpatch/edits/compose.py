@@ -39,8 +39,6 @@ from smpatch.recipes import RECIPES
 from smpatch.rules import Note, breaches
 from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
 
-__all__ = ["Compose"]
-
 _ASKED = ("before", "after", "bind", "from-input", "dummy-input")
 _LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}
 """Release of TensorFlow to operations that were found to be missing in it."""

@@ -42,8 +42,6 @@ from smpatch.rules import METHODS
 from smpatch.signature import Shape, SignatureDef, Spec
 from smpatch.tensor_refs import TensorRef, tensor_refs
 
-__all__ = ["CHANGES", "EditSignature"]
-
 CHANGES = (
     "rename-input",
     "rename-output",

@@ -19,8 +19,6 @@ from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.savedmodel.draft import Draft
 
-__all__ = ["RemoveMetaGraph", "Retag"]
-
 
 @dataclass(frozen=True, slots=True)
 class Retag(MetaGraphEdit):

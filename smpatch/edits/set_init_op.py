@@ -38,8 +38,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
 from smpatch.signature import names_of
 
-__all__ = ["SetInitOp"]
-
 _GROUP = "init_op"
 """The name of a node that runs several operations; a number is added if the name is taken."""
 

@@ -30,8 +30,6 @@ from smpatch.signature import (
 )
 from smpatch.values import tensor_proto
 
-__all__ = ["Bound", "Constants", "Follow", "bound_inputs"]
-
 
 @dataclass(frozen=True, slots=True)
 class Follow:

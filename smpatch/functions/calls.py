@@ -25,23 +25,6 @@ from smpatch.graph.index import CALLS, GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
 
-__all__ = [
-    "STANDS_FOR",
-    "Result",
-    "call",
-    "check_call",
-    "clone",
-    "fresh_name",
-    "function_of",
-    "named",
-    "node_stem",
-    "numbered",
-    "placeholder",
-    "redirected",
-    "untaken",
-    "zeros",
-]
-
 
 def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
     """Return a ``Placeholder`` node of this type and shape."""

@@ -12,8 +12,6 @@ from smpatch.graph.objects import ObjectGraph, keyword_arguments
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, same_parameters
 
-__all__ = ["Disagreement", "differences", "disagreements"]
-
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:

@@ -21,8 +21,6 @@ from smpatch.graph.resolve import OpDefMissingError, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["DataNode", "Dataflow", "Port", "dataflow"]
-
 _MOST_OUTPUTS = 1 << 16
 """The most outputs of a node that are read."""
 

@@ -31,15 +31,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import TensorSpec, shape_from_proto, shape_text
 
-__all__ = [
-    "Promotable",
-    "find_function",
-    "is_internal",
-    "promotable",
-    "promote",
-    "training_remark",
-]
-
 _INSTEAD = (
     "if a signature calls it, --from-signature gives access to dense tensors inside the function"
 )

@@ -22,17 +22,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Changes
 from smpatch.signature import SignatureDef, TensorSpec, compatible, names_of
 
-__all__ = [
-    "PARAMETERS",
-    "Inside",
-    "fetchable",
-    "form_refusal",
-    "inside",
-    "matching",
-    "servable",
-    "spelled",
-]
-
 _UNFED = frozenset({"Placeholder", "PlaceholderV2"})
 """Placeholders without a default."""
 

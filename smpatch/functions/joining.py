@@ -33,8 +33,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec, compatible, names_of
 
-__all__ = ["DUMMY", "Composed", "Composition", "fragments", "join", "prefix_of", "source_of"]
-
 DUMMY = TensorSpec("", "float32", (None,))
 """An input that nothing reads: a number for each example of the batch."""
 

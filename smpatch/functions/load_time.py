@@ -20,25 +20,6 @@ from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF
 
-__all__ = [
-    "FILLS",
-    "INIT_OP",
-    "REFERENCES_ON",
-    "TABLES",
-    "VARIABLES",
-    "InitOp",
-    "State",
-    "Writer",
-    "asset_files",
-    "filling",
-    "init_op",
-    "init_op_of_collections",
-    "overwriting",
-    "state_behind",
-    "state_of",
-    "writers",
-]
-
 INIT_OP = "__saved_model_init_op"
 """The key in ``signature_def`` of the entry that names the init op, and the key of its output."""
 

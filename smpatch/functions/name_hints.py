@@ -15,8 +15,6 @@ from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
 
-__all__ = ["leading", "name_hint"]
-
 
 @contextmanager
 def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:

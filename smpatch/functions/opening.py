@@ -34,8 +34,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_proto
 
-__all__ = ["Opening", "tensor_of", "unread"]
-
 _INPUT_SHAPES = "_input_shapes"
 """Attribute of a function: a shape for each argument. ``tf.saved_model.load`` requires it."""
 

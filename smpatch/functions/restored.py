@@ -22,8 +22,6 @@ from smpatch.savedmodel.file_kinds import recognise
 if TYPE_CHECKING:
     from smpatch.savedmodel.checkpoint import Index
 
-__all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables"]
-
 _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 

@@ -26,8 +26,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import GRAPH_LIBRARY, LIBRARY_FUNCTION
 from smpatch.signature import Shape
 
-__all__ = ["Infer", "Place", "shapes"]
-
 Infer = Callable[[bytes, Sequence[str]], Mapping[str, Shape]]
 """Asks TensorFlow for the shapes of tensors: takes a ``GraphDef`` and names of its tensors, and
 returns the shapes that TensorFlow can infer, by name."""

@@ -26,13 +26,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, parameter, shape_proto
 
-__all__ = [
-    "ALONE",
-    "argument_names",
-    "dense",
-    "wrap",
-]
-
 ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's view as it is"
 
 

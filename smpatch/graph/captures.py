@@ -30,8 +30,6 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.graph.objects import ObjectGraph
 
-__all__ = ["Captures", "Crossed"]
-
 _VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0
 

@@ -23,8 +23,6 @@ from smpatch.graph.index import GraphIndex, called
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
-__all__ = ["FunctionLibrary", "attributes"]
-
 _NUMBERED = re.compile(r"_([0-9]{1,18})$")
 """A number that TensorFlow can read, too; Python refuses a number of thousands of digits."""
 

@@ -24,18 +24,6 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import TensorSpec, shape_from_proto
 
-__all__ = [
-    "Leaf",
-    "ObjectGraph",
-    "Trace",
-    "component_count",
-    "constants",
-    "flattened",
-    "keyword_arguments",
-    "leaves",
-    "parts",
-]
-
 _KEYWORD_ARGUMENTS = "1"
 """The place of the keyword arguments in ``canonicalized_input_signature``."""
 

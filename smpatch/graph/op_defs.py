@@ -17,8 +17,6 @@ from typing import Any
 from smpatch import schema
 from smpatch.graph.index import GraphIndex
 
-__all__ = ["MoreOpDefs", "OpDefs", "find_op_def"]
-
 MoreOpDefs = Callable[[], Mapping[str, Any]]
 """Returns the operations that TensorFlow registers, by name."""
 

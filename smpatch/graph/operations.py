@@ -17,8 +17,6 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.reach import behind
 
-__all__ = ["automatic", "auxiliary", "fixed_sizes", "needed", "operations"]
-
 _AUXILIARY = re.compile(
     r".*Summary(V2)?|(Ref)?(Switch|Merge|Enter|Exit|NextIteration)|LoopCond|Assert|Print(V2)?"
     r"|Shape(N)?|Size|Rank|CheckNumerics|BroadcastGradientArgs|(Ref)?Identity.*Grad|.*Grad(V2)?"

@@ -26,19 +26,6 @@ from smpatch.graph.index import GraphIndex, called, full, op_of
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
 
-__all__ = [
-    "Behind",
-    "Reach",
-    "behind",
-    "conditional",
-    "framed",
-    "in_body",
-    "in_frame",
-    "in_graph",
-    "reach",
-    "reads_besides",
-]
-
 
 class Behind(NamedTuple):
     """A node that a tensor needs.

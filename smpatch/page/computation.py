@@ -23,8 +23,6 @@ from smpatch.graph.operations import automatic, auxiliary
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, TensorSpec, shape_text
 
-__all__ = ["LISTED", "OFFERED", "computation"]
-
 LISTED, OFFERED = "a", "x"
 """The states of a tensor that can become an output: ``suggest`` lists it, or ``suggest --all``."""
 

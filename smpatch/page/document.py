@@ -15,8 +15,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.page.computation import computation
 from smpatch.signature import CLASSIFY, REGRESS, Spec, TensorSpec, parameter, shape_text
 
-__all__ = ["ARGUMENT", "KEY", "Form", "Page", "Proposal", "Section", "document"]
-
 KEY, ARGUMENT = 0, 1
 """The placeholders in a form for the key of the new signature, and for alias and tensor."""
 

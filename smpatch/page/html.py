@@ -16,8 +16,6 @@ import importlib.resources
 import json
 from collections.abc import Mapping
 
-__all__ = ["html"]
-
 _SCRIPTS = ("text.js", "data.js", "rows.js", "tree.js", "layout.js", "drawing.js", "detail.js")
 _LAST = "page.js"
 """The script that starts the page; it uses the functions of the other scripts."""

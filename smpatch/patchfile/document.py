@@ -92,8 +92,6 @@ from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
 
-__all__ = ["Patch", "load_patch", "parse_patch"]
-
 _VERSION = 1
 
 _LARGEST = 1 << 24

@@ -22,8 +22,6 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.requests import PART, ComposedRequest, Names
 from smpatch.values import tensor_proto
 
-__all__ = ["composed_computation", "still_needed", "value_fingerprint"]
-
 
 def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
     """Return the computation that a composed signature must have.

@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from smpatch.functions.function_signature import Promotable
     from smpatch.functions.inner_tensors import Inner
 
-__all__ = [
-    "PART",
-    "AnyRequest",
-    "ComposedRequest",
-    "FunctionRequest",
-    "Names",
-    "Request",
-    "full",
-    "kept",
-    "on_tensors",
-    "output",
-    "tensor_names",
-]
-
 PART = "\0"
 """The first character of the label of a part of a composite tensor. No alias has it."""
 

@@ -32,9 +32,6 @@ from smpatch.proof.requests import (
 )
 from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
-__all__ = ["prove", "python_computation", "signature_computation"]
-
-
 _REPORT = "the model is unchanged; please report this"
 
 

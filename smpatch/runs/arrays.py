@@ -22,8 +22,6 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.runtime.questions import Array
 from smpatch.signature import shape_from_proto
 
-__all__ = ["UnmakeableError", "array_of", "from_numpy", "numpy_type", "tensor_of", "to_numpy"]
-
 _MOST = 1 << 28
 """The most elements of a tensor that is decoded: a damaged shape may have any size."""
 

@@ -17,8 +17,6 @@ from smpatch import dtypes
 from smpatch.runs.arrays import to_numpy
 from smpatch.runtime.questions import Array
 
-__all__ = ["EXACT", "Comparison", "Tolerance", "compare", "worst"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:

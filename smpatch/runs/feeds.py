@@ -19,8 +19,6 @@ from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 from smpatch.warmup import records
 
-__all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "placed"]
-
 Names = Mapping[str, tuple[str, ...]]
 
 _RECORDS = (".tfrecord", ".tfrecords")

@@ -28,8 +28,6 @@ from smpatch.savedmodel.directory import open_regular
 from smpatch.shapes import MAX_RANK
 from smpatch.values import tensor_proto
 
-__all__ = ["array_from", "read_json", "read_npz"]
-
 _NPY = b"\x93NUMPY"
 """The beginning of a ``.npy`` file."""
 

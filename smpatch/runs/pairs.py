@@ -15,8 +15,6 @@ from smpatch.runs.feeds import Target
 from smpatch.runs.sessions import Call, Ran, Session
 from smpatch.runtime.questions import Array
 
-__all__ = ["Outcome", "Pair", "Values", "compare_pairs", "merged", "outcome_of", "pair_up"]
-
 Open = Callable[[], Session]
 
 Values = Mapping[str, tuple[Array, ...]]

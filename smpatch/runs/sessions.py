@@ -24,18 +24,6 @@ from smpatch.runtime.python_questions import call as call_in_python
 from smpatch.runtime.python_questions import call_function, stand_in
 from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult
 
-__all__ = [
-    "Asks",
-    "CRuntime",
-    "Call",
-    "NotLoadedError",
-    "Place",
-    "PythonLoader",
-    "Ran",
-    "Session",
-    "scratch",
-]
-
 _Answer = TypeVar("_Answer")
 
 

@@ -26,18 +26,6 @@ from smpatch.runs.arrays import UnmakeableError, from_numpy, numpy_type
 from smpatch.runtime.questions import Array
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, shape_text
 
-__all__ = [
-    "Feature",
-    "Feeding",
-    "Filling",
-    "SameAs",
-    "example",
-    "features",
-    "has_batch",
-    "is_open",
-    "made_up",
-]
-
 Filling = Literal["zeros", "ones", "random"]
 
 

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Wheel", "find", "import_path"]
-
 _FROM_GIT = re.compile(rb"\0(v\d[\w.+-]*-g[0-9a-f]{6,40}(?:-dirty)?)\0")
 """The output of ``git describe --long``, as a string of C."""
 

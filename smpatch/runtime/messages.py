@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["last_words", "one_line", "without_frames"]
-
 LINE_CHARACTERS = 1000
 WORDS_CHARACTERS = 400
 WORDS_LINES = 3

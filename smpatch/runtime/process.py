@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from smpatch.runtime.installation import Wheel
 
-__all__ = ["Child", "ChildDied", "ChildError", "ChildHung", "ChildUnfit", "Program", "path_text"]
-
 _LOG = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20

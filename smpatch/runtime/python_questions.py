@@ -23,8 +23,6 @@ from smpatch.runtime.questions import (
     wire_array,
 )
 
-__all__ = ["Refusal", "Traced", "call", "call_function", "stand_in", "trace", "traced_here"]
-
 
 def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
     """Set the working directory of a child, for signatures that write files with relative paths."""

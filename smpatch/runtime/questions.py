@@ -27,31 +27,6 @@ if TYPE_CHECKING:
 
     from smpatch.runtime.process import Child
 
-__all__ = [
-    "Answer",
-    "Array",
-    "CompositeFact",
-    "Description",
-    "Inference",
-    "Payload",
-    "PythonSignature",
-    "PythonSignatures",
-    "RunResult",
-    "TensorFact",
-    "describe",
-    "fingerprint",
-    "infer",
-    "load_library",
-    "op_list",
-    "python_signatures",
-    "read_array",
-    "read_fact",
-    "refusal",
-    "run",
-    "version",
-    "wire_array",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class TensorFact:

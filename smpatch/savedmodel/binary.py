@@ -38,8 +38,6 @@ from smpatch.savedmodel.parts import (
 )
 from smpatch.wire import Field, Splice
 
-__all__ = ["BinaryMetaGraph", "read", "revised_entry", "revised_reference"]
-
 _KEY, _VALUE = 1, 2
 _OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
 _TAGS = 4

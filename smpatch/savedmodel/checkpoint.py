@@ -19,8 +19,6 @@ from pathlib import Path
 from smpatch import wire
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["INDEX", "Extent", "Index", "read_index"]
-
 INDEX = "variables/variables.index"
 """The index, below the directory of a SavedModel."""
 

@@ -29,8 +29,6 @@ from smpatch.savedmodel.parts import (
 )
 from smpatch.wire import Splice
 
-__all__ = ["Draft"]
-
 _TAGS = 4
 _NOWHERE = -1
 """The offset of an entry that is not in the file."""

@@ -27,8 +27,6 @@ from smpatch.wire import Field, Splice
 if TYPE_CHECKING:
     from smpatch.savedmodel.parts import Changes
 
-__all__ = ["FrozenGraph", "read"]
-
 _NODE = 1
 _LOOKED_AT = 64
 """How many fields are read to recognise a kind; a graph can have millions."""

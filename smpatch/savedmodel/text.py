@@ -32,8 +32,6 @@ from smpatch.savedmodel.parts import (
 from smpatch.savedmodel.text_fields import TextField, fields
 from smpatch.wire import Splice
 
-__all__ = ["TextualMetaGraph", "merge_text", "read"]
-
 _UP_TO_SIGNATURES = frozenset({"meta_info_def", "graph_def", "saver_def", "collection_def"})
 """The fields that a printer writes before the signatures."""
 

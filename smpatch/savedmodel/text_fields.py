@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["TextField", "fields"]
-
 _DEEPEST = 100
 """The limit of protobuf's readers of the wire form; real models have about fifteen levels."""
 

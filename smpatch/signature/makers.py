@@ -28,20 +28,6 @@ from smpatch.signature.specs import (
     shape_from_proto,
 )
 
-__all__ = [
-    "CLASSES",
-    "CLASSIFY",
-    "DEFAULT_KEY",
-    "EXAMPLES",
-    "PREDICT",
-    "PREDICTIONS",
-    "REGRESS",
-    "SCORES",
-    "classification_signature_def",
-    "predict_signature_def",
-    "regression_signature_def",
-]
-
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -15,25 +15,6 @@ from google.protobuf.message import DecodeError
 from smpatch import arguments, dtypes, schema
 from smpatch.errors import ModelUnreadableError
 
-__all__ = [
-    "CompositeTensorSpec",
-    "Shape",
-    "SignatureDef",
-    "SparseTensorSpec",
-    "Spec",
-    "TensorSpec",
-    "compatible",
-    "names_of",
-    "parameter",
-    "ragged",
-    "same_parameters",
-    "shape_from_proto",
-    "shape_proto",
-    "shape_text",
-    "spec_from_proto",
-    "spec_proto",
-]
-
 
 def compatible(one: Shape, other: Shape) -> bool:
     """Return whether a tensor can have both shapes, as TensorFlow's ``is_compatible_with``."""

@@ -23,8 +23,6 @@ from smpatch.errors import ConflictError, ModelUnreadableError, UsageError, Writ
 from smpatch.remote import RemoteBytes
 from smpatch.urls import READ_ONLY, ModelUrl
 
-__all__ = ["ABSENT", "Entry", "Fetched", "Store", "Version", "set_store_options"]
-
 _LOG = logging.getLogger(__name__)
 
 _OPTIONS: dict[str, str] = {}

@@ -19,24 +19,6 @@ from smpatch.runtime import absent
 from smpatch.stores.access import Store, Version
 from smpatch.urls import OTHER_PLACES, READ_ONLY, ModelUrl
 
-__all__ = [
-    "BACKUP_SUFFIX",
-    "FINGERPRINT",
-    "MODEL_FILES",
-    "OWN",
-    "UNDO_RECORD_SUFFIX",
-    "Copy",
-    "at_hand",
-    "below",
-    "copied",
-    "described",
-    "digest_of",
-    "expanded",
-    "is_changed",
-    "renamed",
-    "seen",
-]
-
 _Read = TypeVar("_Read", bound=Sized)
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")

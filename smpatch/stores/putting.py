@@ -32,8 +32,6 @@ from smpatch.stores.copies import (
 )
 from smpatch.urls import READ_ONLY, ModelUrl
 
-__all__ = ["check_destination", "check_writable", "exchange", "put_back", "upload"]
-
 _UPLOADING = f"{OWN}upload"
 """The name of an object that exists until a new model is complete."""
 

@@ -40,8 +40,6 @@ from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import SignatureDef
 from smpatch.validator.kept import MADE_UP
 
-__all__ = ["Chain", "composed_outcome", "composed_values", "run_calls", "with_bound"]
-
 _TAGS = ("serve",)
 _VERSION = 1000
 """A version of graphs that has functions; any TensorFlow with which smpatch runs is newer."""

@@ -17,8 +17,6 @@ from smpatch.runs.pairs import Values
 from smpatch.runs.values import Feeding, features
 from smpatch.signature import Spec
 
-__all__ = ["MADE_UP", "SameValues", "kept"]
-
 MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
 """The rules by which values are made up; each signature runs with the values of each rule."""
 

@@ -35,8 +35,6 @@ from smpatch.validator.composed_values import Chain, run_calls
 from smpatch.validator.kept import MADE_UP
 from smpatch.writer.plan import merge
 
-__all__ = ["OpenedChain", "opened_chain", "opened_outcome"]
-
 _FILE = "saved_model.pb"
 
 

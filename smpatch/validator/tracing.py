@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from smpatch.runtime.python_questions import Traced
     from smpatch.runtime.questions import TensorFact
 
-__all__ = ["Tracer"]
-
 _MOST_BYTES = 64 << 20
 """The largest size of the variables of a function that become constants, in bytes."""
 

@@ -34,8 +34,6 @@ from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef, TensorSpec, compatible, shape_text
 from smpatch.validator.reload import Validator
 
-__all__ = ["prove_wider"]
-
 _TOLERANCE = Tolerance(relative=1e-3, absolute=1e-5)
 """Kernels add numbers in another order if the batch has another size."""
 

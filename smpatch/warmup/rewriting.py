@@ -19,8 +19,6 @@ from smpatch.warmup.requests import WarmUp, calls_of
 from smpatch.warmup.tfrecord import Record, RecordError, respliced
 from smpatch.wire import Field, Splice
 
-__all__ = ["Fate", "NotRewrittenError", "followed", "rewritten"]
-
 _CLASSIFY, _REGRESS, _MULTI, _SESSION_RUN, _PREDICT, _STREAMED = 2, 3, 4, 5, 6, 7
 """The fields of ``PredictionLog``, one for each kind of request."""
 

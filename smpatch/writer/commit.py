@@ -23,8 +23,6 @@ from smpatch.writer.finish import announce, finish_backups, finish_companion, ke
 from smpatch.writer.stage import Staged
 from smpatch.writer.staging_directory import backup_of, backup_shown, to_the_end
 
-__all__ = ["Committed", "commit", "commit_new"]
-
 _LOG = logging.getLogger(__name__)
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})

@@ -19,8 +19,6 @@ from smpatch.savedmodel.directory import FileIdentity
 from smpatch.wire import Splice
 from smpatch.writer.staging_directory import FINGERPRINT_NAME, PREFIX
 
-__all__ = ["COMPANIONS", "FINGERPRINT", "WARM_UP", "Companion", "Rewrite", "hindrance", "places"]
-
 
 @dataclass(frozen=True, slots=True)
 class Companion:

@@ -19,8 +19,6 @@ from pathlib import Path
 from smpatch.runtime import absent
 from smpatch.wire import Kept
 
-__all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]
-
 _CHUNK = 1 << 20
 """The most bytes that this process copies at once, if the kernel cannot copy them."""
 

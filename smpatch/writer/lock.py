@@ -20,8 +20,6 @@ from pathlib import Path
 
 from smpatch.errors import ConflictError, ModelUnreadableError, WriteError
 
-__all__ = ["Lock", "hold", "try_lock"]
-
 _LOG = logging.getLogger(__name__)
 
 _PAUSE = 0.02

@@ -14,8 +14,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.savedmodel.draft import Draft
 from smpatch.wire import Splice
 
-__all__ = ["SIZE_LIMIT", "Plan", "merge"]
-
 SIZE_LIMIT = 1 << 31
 """Protobuf's readers refuse a message of this size in bytes, or of more."""
 

@@ -16,16 +16,6 @@ from smpatch.loader import SavedModel
 from smpatch.rules import Note
 from smpatch.writer.staging_directory import PREFIX, backup_of, backup_shown
 
-__all__ = [
-    "check_above",
-    "check_destination",
-    "check_writable",
-    "failed",
-    "place_notes",
-    "rehearse",
-    "shown",
-]
-
 
 def rehearse(
     model: SavedModel, save_to: Path | None = None, *, backup: bool = False
