@@ -24,8 +24,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.signature import Spec, TensorSpec
 
-__all__ = ["Remaining", "is_applied", "remaining"]
-
 
 class Remaining(NamedTuple):
     """The edits that are left for a model.
@@ -79,15 +77,7 @@ def is_applied(
     with_object_graph: bool = True,
     trace: Trace | None = None,
 ) -> bool:
-    """Return whether a model already has the result of a whole list of edits.
-
-    Args:
-        model: The model.
-        edits: The edits, in their order.
-        tag_set: As for ``remaining``.
-        with_object_graph: As for ``remaining``.
-        trace: As for ``remaining``.
-    """
+    """Return whether a model has the result of a whole list; arguments as for ``remaining``."""
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
     if not _is_tagged(model, edits) or exclude_each_other(edits):
         return False
@@ -201,10 +191,7 @@ def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
 
 
 def _chosen_or(
-    model: SavedModel,
-    done: Sequence[Edit],
-    tag_set: Sequence[str] | None,
-    target: tuple[str, ...],
+    model: SavedModel, done: Sequence[Edit], tag_set: Sequence[str] | None, target: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return the tags of the MetaGraph that the edits change, even if they only change tags."""
     try:

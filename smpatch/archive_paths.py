@@ -10,17 +10,12 @@ from pathlib import Path
 
 from smpatch.urls import ModelUrl
 
-__all__ = ["ARCHIVES", "is_archive", "without_archive"]
-
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 """The endings of the names of archives."""
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a path is an archive: a file whose name has the ending of an archive.
-
-    Args:
-        path: The path; a URL is not an archive.
+    """Return whether a path is an archive: a file with the ending of one; a URL is none.
 
     Example:
         >>> is_archive(Path("export/1"))
@@ -35,9 +30,6 @@ def is_archive(path: Path) -> bool:
 
 def without_archive(path: Path) -> Path:
     """Return a path without the ending of an archive.
-
-    Args:
-        path: The path.
 
     Example:
         >>> without_archive(Path("models/m.tar.gz")).name

@@ -30,8 +30,6 @@ from typing import IO, Any, NamedTuple
 from smpatch.errors import ModelUnreadableError, RefusedError, SmpatchError, WriteError
 from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 
-__all__ = ["model_file", "refuse_edit", "unpacked"]
-
 _lzma: Any = getattr(zipfile, "lzma", None)  # a Python may be built without it
 
 _MODEL_FILES = (BINARY_NAME, TEXT_NAME)
@@ -217,8 +215,7 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
         yield _Member(_parts(entry.name), kind, entry.size, content)
     # gzip compares its checksum only at the end of the file.
     if len(opened.read(_LARGEST_READ + 1)) > _LARGEST_READ:
-        message = "bytes follow after the end of the tar file"
-        raise ValueError(message)
+        raise ValueError("bytes follow after the end of the tar file")
 
 
 class _Bounded:
@@ -235,8 +232,7 @@ class _Bounded:
             ValueError: ``size`` is negative, or too large for a header.
         """
         if not 0 <= size <= _LARGEST_READ:
-            message = f"a header has {size:,} bytes"
-            raise ValueError(message)
+            raise ValueError(f"a header has {size:,} bytes")
         data: bytes = self._file.read(size)
         return data
 
@@ -275,13 +271,11 @@ def _model(members: Iterable[_Member], size: int) -> _Model:
     inside = {n[len(place) :]: m for n, m in known.items() if n[: len(place)] == place}
     for name, member in inside.items():
         if member.kind not in {"file", "directory"}:
-            found = f"{'/'.join(name)!r} is {member.kind}"
-            raise ModelUnreadableError(found, hint=_HOSTILE)
+            raise ModelUnreadableError(f"{'/'.join(name)!r} is {member.kind}", hint=_HOSTILE)
         if any(
             inside[name[:end]].kind == "file" for end in range(len(name)) if name[:end] in inside
         ):
-            found = f"{'/'.join(name)!r} is below a file"
-            raise ModelUnreadableError(found, hint=_HOSTILE)
+            raise ModelUnreadableError(f"{'/'.join(name)!r} is below a file", hint=_HOSTILE)
     files = {"/".join(n): m for n, m in inside.items() if m.kind == "file"}
     directories = ["/".join(n) for n, m in inside.items() if m.kind == "directory"]
     file = next(each for each in _MODEL_FILES if each in files)
@@ -329,5 +323,4 @@ def _pieces(member: _Member) -> Iterator[bytes]:
                 break
             yield piece
         if left:
-            message = f"{'/'.join(member.name)} has another length than the archive records"
-            raise ValueError(message)
+            raise ValueError(f"{'/'.join(member.name)} has another length than the archive records")

@@ -1,6 +1,9 @@
 """Values in the forms that users of TensorFlow have, converted to the forms of this library.
 
-A text is one name, or several names with commas between them, as on the command line.
+A text is one name, or several names with commas between them, as on the command line. ``where`` is
+the name of the value, with which errors begin. A function raises a ``UsageError`` for a value of a
+kind that it does not describe.
+
 Types, shapes, specs and arrays may be TensorFlow's or NumPy's: they are recognised by their
 attributes (``dtype``, ``shape``, ``as_list``, ``numpy``, ``tolist``), and neither library is
 imported.
@@ -25,24 +28,6 @@ from smpatch.errors import UsageError
 from smpatch.shapes import MAX_RANK, without_brackets
 from smpatch.urls import ModelUrl, nameable, path_or_url
 
-__all__ = [
-    "Constant",
-    "constants",
-    "dtype",
-    "instance",
-    "local_path",
-    "mapping",
-    "names",
-    "path",
-    "paths",
-    "plain_value",
-    "seconds",
-    "shape",
-    "texts",
-    "whole",
-    "wholes",
-]
-
 _T = TypeVar("_T")
 
 _LONGEST = 60
@@ -55,12 +40,7 @@ _MOST_SECONDS = 1_000_000.0
 def texts(value: object, where: str) -> tuple[str, ...]:
     """Return one or several texts as a tuple.
 
-    Args:
-        value: A text, with commas between several; or texts, each taken as a whole.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
+    A text may have commas between several; each text of a list is taken as a whole.
 
     Example:
         >>> texts("serve,gpu", "tag_set")
@@ -78,14 +58,10 @@ def texts(value: object, where: str) -> tuple[str, ...]:
 
 
 def mapping(value: object, where: str) -> dict[str, Any]:
-    """Return a dictionary whose keys are texts.
-
-    Args:
-        value: A mapping, or pairs.
-        where: The name of the value, with which errors begin.
+    """Return a dictionary whose keys are texts, of a mapping or of pairs.
 
     Raises:
-        UsageError: It is something else, or two pairs have one key.
+        UsageError: Two pairs have one key.
 
     Example:
         >>> mapping([("product", "p")], "rename_outputs")
@@ -112,14 +88,7 @@ def mapping(value: object, where: str) -> dict[str, Any]:
 
 
 def names(value: object, where: str) -> dict[str, str]:
-    """Return names by alias.
-
-    Args:
-        value: A mapping, or pairs.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
+    """Return names by alias, of a mapping or of pairs.
 
     Example:
         >>> names({"product": "p"}, "rename_outputs")
@@ -135,13 +104,8 @@ def names(value: object, where: str) -> dict[str, str]:
 def dtype(value: object, where: str) -> str:
     """Return TensorFlow's name of an element type.
 
-    Args:
-        value: A name (``float32``, ``float``, ``DT_FLOAT``), a ``tf.DType``, a ``np.dtype``
-            or a NumPy type.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: TensorFlow has no such type.
+    The value is a name (``float32``, ``float``, ``DT_FLOAT``), a ``tf.DType``, a ``np.dtype`` or a
+    NumPy type.
 
     Example:
         >>> dtype("DT_FLOAT", "dtype")
@@ -167,14 +131,8 @@ def dtype(value: object, where: str) -> str:
 def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     """Return the dimensions, None for each unknown one; or None for an unknown rank.
 
-    Args:
-        value: Sizes in a list or tuple, a ``tf.TensorShape``, one size for one dimension, a
-            text (``[?, 3]``, ``?,3``, ``unknown``), or None. In a list, ``None``, ``-1`` and
-            ``?`` are an unknown size.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
+    The value is a list or tuple of sizes, a ``tf.TensorShape``, one size for one dimension, a text
+    (``[?, 3]``, ``?,3``, ``unknown``), or None. In a list, ``None``, ``-1`` and ``?`` are unknown.
 
     Example:
         >>> shape([-1, 3], "shape")
@@ -212,10 +170,7 @@ def _size(value: object, where: str) -> int | None:
 def plain_value(value: object, where: str, depth: int = 0) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
-    Args:
-        value: The value.
-        where: The name of the value, with which errors begin.
-        depth: The number of lists around it.
+    ``depth`` is the number of lists around the value.
 
     Raises:
         UsageError: The lists are nested more deeply than the dimensions of any tensor.
@@ -250,14 +205,10 @@ class Constant:
 
 
 def constants(value: object, where: str) -> dict[str, Constant]:
-    """Return Python values, and arrays of TensorFlow or NumPy, as constants by name.
-
-    Args:
-        value: A mapping, or pairs.
-        where: The name of the mapping, with which errors begin.
+    """Return the Python values, and arrays of TensorFlow or NumPy, of a mapping as constants.
 
     Raises:
-        UsageError: It is something else, or an array is of a type that TensorFlow does not have.
+        UsageError: An array is of a type that TensorFlow does not have.
 
     Example:
         >>> constants({"x": [1, 2]}, "bind")
@@ -276,13 +227,6 @@ def constants(value: object, where: str) -> dict[str, Constant]:
 def path(value: object, where: str) -> Path:
     """Return a path, or a URL that behaves like a path.
 
-    Args:
-        value: A text or a path.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
-
     Example:
         >>> path("export/1", "model").name
         '1'
@@ -297,13 +241,6 @@ def path(value: object, where: str) -> Path:
 def paths(value: object, where: str) -> list[Path]:
     """Return one or several paths as a list.
 
-    Args:
-        value: A text, a path, or several of them.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
-
     Example:
         >>> [each.name for each in paths("export/1", "models")]
         ['1']
@@ -316,15 +253,7 @@ def paths(value: object, where: str) -> list[Path]:
 
 
 def local_path(value: object, where: str, hint: str) -> Path:
-    """Return a path, and refuse a URL.
-
-    Args:
-        value: A text or a path.
-        where: The name of the value, with which errors begin.
-        hint: What to do instead of giving a URL.
-
-    Raises:
-        UsageError: It is a URL, or not a path.
+    """Return a path, and refuse a URL; ``hint`` is the hint of that error.
 
     Example:
         >>> local_path("export/1", "model", "copy it here first").name
@@ -337,14 +266,7 @@ def local_path(value: object, where: str, hint: str) -> Path:
 
 
 def seconds(value: object, where: str) -> float:
-    """Return a number of seconds to wait.
-
-    Args:
-        value: A number from 0 to 1,000,000, or its text.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is something else.
+    """Return a number of seconds to wait, from 0 to 1,000,000; the value may be its text.
 
     Example:
         >>> seconds("1.5", "lock_timeout")
@@ -361,15 +283,7 @@ def seconds(value: object, where: str) -> float:
 
 
 def whole(value: object, where: str, least: int) -> int:
-    """Return a whole number.
-
-    Args:
-        value: An integer, also a NumPy integer.
-        where: The name of the value, with which errors begin.
-        least: The smallest number that is accepted.
-
-    Raises:
-        UsageError: It is something else.
+    """Return a whole number that is not less than ``least``, also of a NumPy integer.
 
     Example:
         >>> whole(4, "jobs", 1)
@@ -384,20 +298,12 @@ def whole(value: object, where: str, least: int) -> int:
 
 
 def wholes(value: object, where: str, least: int) -> tuple[int, ...]:
-    """Return one or several whole numbers as a tuple; ``whole`` describes the arguments."""
+    """Return one or several whole numbers as a tuple."""
     return tuple(whole(each, where, least) for each in (value if _several(value) else (value,)))
 
 
 def instance(value: object, kind: type[_T], where: str) -> _T:
-    """Return a value of a class.
-
-    Args:
-        value: The value.
-        kind: The class.
-        where: The name of the value, with which errors begin.
-
-    Raises:
-        UsageError: It is of another class.
+    """Return the value, which must be of a class.
 
     Example:
         >>> instance("scale", str, "signature")

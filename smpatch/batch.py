@@ -30,8 +30,6 @@ from smpatch.workers import Workers, job_count
 from smpatch.writer import workplace
 from smpatch.writer.rehearsal import shown
 
-__all__ = ["Outcome", "apply", "destinations", "listed"]
-
 _FINGERPRINT = "fingerprint.pb"
 
 
@@ -91,8 +89,7 @@ def apply(
             was changed.
         ModelUnreadableError: A pattern in a URL matches no model, or the store refuses.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     count = job_count(jobs)
     paths = listed(arguments.paths(models, "models"))
     _check_distinct(paths)

@@ -54,8 +54,6 @@ from smpatch.signature import (
 )
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build"]
-
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
@@ -70,12 +68,7 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class Wider:
-    """The shapes of an input that must take more than the graph takes.
-
-    Attributes:
-        graph: The shape in the graph.
-        shape: The shape in the signature.
-    """
+    """The shapes of an input that must take more than the graph takes."""
 
     graph: Shape
     shape: Shape
@@ -135,15 +128,7 @@ class Wanted:
 
 
 def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) -> Built:
-    """Build a signature.
-
-    Args:
-        meta_graph: The MetaGraph whose tensors are named.
-        wanted: The request.
-        known: The facts that TensorFlow inferred; None if it was not asked.
-
-    Returns:
-        The signature, with its tensors and the notes on it.
+    """Build a signature, with its tensors and the notes on it.
 
     Raises:
         RefusedError: A rule is broken; the first broken rule decides the class of the error.
@@ -161,10 +146,7 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
     inputs, outputs = signature.inputs, signature.outputs
     check_servable(inputs, outputs)
     fed = check_distinct(inputs, outputs)
-    notes = (
-        *check_graph(meta_graph, inputs, outputs, fed),
-        *remarks(meta_graph, inputs, outputs),
-    )
+    notes = (*check_graph(meta_graph, inputs, outputs, fed), *remarks(meta_graph, inputs, outputs))
     return Built(wanted.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
 
 
@@ -211,10 +193,6 @@ class Tensors:
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
         """Return the spec of the tensor that a reference names.
-
-        Args:
-            ref: The reference.
-            where: The words with which errors name its use.
 
         Raises:
             RefusedError: There is no such tensor, or it does not fit the reference.

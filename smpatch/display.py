@@ -23,22 +23,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = [
-    "columns",
-    "command_line",
-    "default_rows",
-    "hinting",
-    "html_table",
-    "model_words",
-    "printable",
-    "quoted",
-    "signature_rows",
-    "size",
-    "spec_rows",
-    "tag_set",
-    "with_model",
-]
-
 Row = Sequence[str]
 
 _BARE_COMMAND = re.compile(

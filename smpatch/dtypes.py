@@ -16,8 +16,6 @@ import re
 
 from smpatch import schema
 
-__all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number", "ref", "spelled"]
-
 INVALID = "invalid"
 
 UNSERVABLE = frozenset({"resource", "variant"})
@@ -70,8 +68,7 @@ def number(name: str) -> int:
         found = int(unknown["number"]) + (_REF if unknown["ref"] else 0)
         if -(1 << 31) <= found < 1 << 31:
             return found
-    message = f"no TensorFlow type is called {name!r}"
-    raise ValueError(message)
+    raise ValueError(f"no TensorFlow type is called {name!r}")
 
 
 def spelled(text: str) -> str:
@@ -90,8 +87,7 @@ def spelled(text: str) -> str:
             return each
     near = difflib.get_close_matches(plain.lower(), [*_NUMBERS, *_OTHERS], n=1, cutoff=0.5)
     hint = f"; did you mean {_OTHERS.get(near[0], near[0])}?" if near else ""
-    message = f"no TensorFlow type is called {text!r}{hint}"
-    raise ValueError(message)
+    raise ValueError(f"no TensorFlow type is called {text!r}{hint}")
 
 
 def is_ref(name: str) -> bool:

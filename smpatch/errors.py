@@ -27,25 +27,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "AliasError",
-    "ConflictError",
-    "Fault",
-    "ModelUnreadableError",
-    "PatchFileError",
-    "ProofError",
-    "RefusedError",
-    "SignatureExistsError",
-    "SmpatchError",
-    "TagSetError",
-    "TensorNotFoundError",
-    "TensorUnservableError",
-    "UnreachableOutputError",
-    "UsageError",
-    "ValidationError",
-    "WriteError",
-]
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that end a line or control a terminal; tags, keys and node names may have them."""
 

@@ -28,32 +28,12 @@ from smpatch.errors import UsageError
 from smpatch.recipes import RECIPES, checked
 from smpatch.signature import Spec, TensorSpec
 
-__all__ = [
-    "Asked",
-    "CallableOf",
-    "Fragment",
-    "FunctionOf",
-    "Mode",
-    "RecipeOf",
-    "SignatureOf",
-    "Trace",
-    "Tracing",
-    "asked",
-    "asked_list",
-]
-
 Mode = Literal["before", "after"]
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionOf:
-    """A function of a Python file.
-
-    Attributes:
-        file: The file, absolute.
-        name: The name of the function in the file.
-        text: The text of the request.
-    """
+    """A function of a Python file."""
 
     file: str
     name: str
@@ -222,12 +202,7 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
 def asked(
     text: object, place: Mode, directory: Path | None = None
 ) -> FunctionOf | RecipeOf | SignatureOf:
-    """Return the request in a text.
-
-    Args:
-        text: The text.
-        place: Whether the function is put before or after the signature.
-        directory: The directory in which relative paths start; None for the working directory.
+    """Return the request in a text; the arguments are as for ``asked_list``.
 
     Raises:
         UsageError: The file, model or recipe does not exist, or its arguments are wrong.

@@ -22,14 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import arguments, schema, wire
-from smpatch.edits import (
-    AddPredict,
-    Compose,
-    Edit,
-    Remove,
-    SetInitOp,
-    TensorRef,
-)
+from smpatch.edits import AddPredict, Compose, Edit, Remove, SetInitOp, TensorRef
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
@@ -71,8 +64,6 @@ from smpatch.writer.copying import write_pieces
 from smpatch.writer.plan import SIZE_LIMIT
 from smpatch.writer.rehearsal import shown
 
-__all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
-
 _SCHEMA_VERSION = 1
 """The version of ``SavedModel`` (``tensorflow/python/saved_model/constants.py``)."""
 
@@ -87,13 +78,7 @@ _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph in a file of its own.
-
-    Attributes:
-        file: The path of the file.
-        parts: The graph as parts of a MetaGraph.
-        identity: The identity of the file that was read.
-    """
+    """A graph in a file of its own."""
 
     file: Path
     parts: FrozenGraph
@@ -140,8 +125,7 @@ def suggest_for_graph(
         ModelUnreadableError: The file holds no graph.
         RefusedError: All outputs need variables, or functions of the graph have variables.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     opened = load_graph(graph)
     with _validator(chosen) as validator, naming(opened.file):
         meta_graph = opened.meta_graph(validator.op_defs())

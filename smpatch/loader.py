@@ -44,8 +44,6 @@ if TYPE_CHECKING:  # imported on their first use; `show` uses none of them
     from smpatch.graph.op_defs import MoreOpDefs, OpDefs
     from smpatch.graph.resolve import Resolved, Resolver
 
-__all__ = ["MetaGraph", "SavedModel", "load", "load_file", "served"]
-
 _RESERVED = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 """Entries of ``signature_def`` that are not signatures (``saved_model/constants.py``)."""
 
@@ -395,13 +393,7 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
 def load_file(
     root: Path, file: Path, form: Form, *, more_op_defs: MoreOpDefs | None = None
 ) -> SavedModel:
-    """Open a SavedModel from a given file, which may be another file than loaders read.
-
-    Args:
-        root: The model directory.
-        file: The file to read, such as a backup.
-        form: The form of the file.
-        more_op_defs: As for ``MetaGraph``.
+    """Open a SavedModel from a given file, such as a backup, which loaders do not read.
 
     Raises:
         ModelUnreadableError: The file is empty, truncated or of another kind.

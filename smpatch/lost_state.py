@@ -12,8 +12,6 @@ from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.tensor_refs import TensorRef, named_tensors
 
-__all__ = ["VARIABLES", "state_notes"]
-
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"})
 _TABLES = frozenset({"HashTable", "HashTableV2"})
 _MUTABLE = ("MutableHashTable", "MutableDenseHashTable")

@@ -23,8 +23,6 @@ from smpatch import wire
 from smpatch.errors import RefusedError
 from smpatch.wire import Field, Splice
 
-__all__ = ["patched"]
-
 _FIXED64_TYPES, _FIXED32_TYPES = frozenset({1, 6, 16}), frozenset({2, 7, 15})
 _BYTES_TYPES, _MESSAGE_TYPE, _GROUP_TYPE = frozenset({9, 11, 12}), 11, 10
 """Values of ``FieldDescriptor.type``."""

@@ -20,8 +20,6 @@ from smpatch.arguments import Constant
 from smpatch.errors import UsageError
 from smpatch.savedmodel.directory import open_regular
 
-__all__ = ["read_npy"]
-
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
 _DEEP = (RecursionError, MemoryError)
@@ -71,9 +69,6 @@ class _Header(NamedTuple):
 
 def read_npy(file: str | os.PathLike[str]) -> Constant:
     """Read the array of a ``.npy`` file.
-
-    Args:
-        file: The file.
 
     Raises:
         UsageError: The file cannot be read, or its array cannot be a constant.

@@ -21,8 +21,6 @@ from pathlib import Path
 from smpatch import arguments
 from smpatch.errors import UsageError
 
-__all__ = ["check_files", "is_package", "op_libraries", "package_of", "unregistered"]
-
 _PACKAGES = (
     ("tensorflow_decision_forests", re.compile(r"SimpleML.+")),
     ("tensorflow_addons", re.compile(r"Addons>.+")),

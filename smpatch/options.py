@@ -16,8 +16,6 @@ from smpatch.op_libraries import check_files, op_libraries
 from smpatch.urls import ModelUrl
 from smpatch.validator import Mode
 
-__all__ = ["MODES", "Options", "check_options"]
-
 MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "run", "none")
 
 
@@ -85,15 +83,15 @@ class Options:
         return place if isinstance(place, ModelUrl) else None
 
 
-def check_options(options: Options) -> None:
-    """Refuse options that contradict each other, or that make no sense.
+def check_options(options: Options | None) -> Options:
+    """Return options, by default those without arguments, unless they make no sense.
 
     Raises:
-        UsageError: An option is refused.
+        UsageError: Options contradict each other, or an option is refused.
     """
+    options = Options() if options is None else options
     if not isinstance(options, Options):
-        found = f"{options!r} is given"
-        raise UsageError(found, where="options", hint="give smpatch.Options(...)")
+        raise UsageError(f"{options!r} is given", where="options", hint="give smpatch.Options(...)")
     if options.validate not in MODES:
         found = f"{options.validate!r} is not a mode of --validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
@@ -111,3 +109,4 @@ def check_options(options: Options) -> None:
     arguments.seconds(options.lock_timeout, "lock_timeout")
     arguments.seconds(options.time_limit, "time_limit")
     check_files(options.op_libraries)
+    return options

@@ -31,8 +31,6 @@ from smpatch.savedmodel.directory import writing
 from smpatch.signature import SignatureDef, names_of
 from smpatch.transaction import Receipt
 
-__all__ = ["copy_signatures", "unlike"]
-
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -136,8 +134,7 @@ def copy_signatures(
         RefusedError: No signature can be copied, or a signature in ``keys`` cannot.
         SmpatchError: As ``patch``.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     keys = None if keys is None else arguments.texts(keys, "keys")
     with writing(arguments.path(model, "model"), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)
@@ -146,10 +143,7 @@ def copy_signatures(
 
 
 def _chosen(
-    giver: SavedModel,
-    taker: SavedModel,
-    keys: Sequence[str] | None,
-    chosen: Options,
+    giver: SavedModel, taker: SavedModel, keys: Sequence[str] | None, chosen: Options
 ) -> tuple[list[Edit], list[Note]]:
     """Return edits that add the signatures that can be copied, and notes on the others.
 

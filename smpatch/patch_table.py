@@ -22,8 +22,6 @@ from smpatch.rules import METHODS
 from smpatch.signature import Shape
 from smpatch.tensor_refs import TensorRef
 
-__all__ = ["Path", "Table", "dotted"]
-
 Path = tuple[str | int, ...]
 """The path to a value in a document: keys, and places in arrays."""
 

@@ -68,8 +68,7 @@ def patch(
         WriteError: The file system refused; the model is unchanged.
         ValidationError: TensorFlow does not accept the result; the model is unchanged.
     """
-    chosen = Options() if options is None else options
-    check_options(chosen)
+    chosen = check_options(options)
     several = edit_list(edits)
     if not several:
         raise UsageError("no edits are given")

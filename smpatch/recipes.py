@@ -7,14 +7,12 @@ TensorFlow.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
-
-__all__ = ["RECIPES", "Argument", "Kind", "Recipe", "checked"]
 
 Kind = Literal[
     "output",
@@ -266,13 +264,7 @@ RECIPES: tuple[Recipe, ...] = (
 def checked(
     recipe: Recipe, given: Sequence[object], named: Mapping[str, object], where: str
 ) -> dict[str, object]:
-    """Return the arguments of a recipe by name.
-
-    Args:
-        recipe: The recipe.
-        given: The arguments without a name.
-        named: The arguments with a name.
-        where: The text of the request, with which errors begin.
+    """Return the arguments of a recipe by name, given without names and with names.
 
     Raises:
         UsageError: There is no such argument, one is missing, or one is of another kind.
@@ -304,29 +296,16 @@ def checked(
 
 
 def _value(argument: Argument, value: object, where: str) -> object:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {
-        "output": isinstance(value, str),
-        "inputs": _are_texts(value),
-        "features": _are_texts(value),
-        "integer": is_number and isinstance(value, int),
-        "size": is_number and isinstance(value, int),
-        "number": is_number,
-        "numbers": is_number or (isinstance(value, list) and all(map(_is_number, value))),
-        "flag": isinstance(value, bool),
-        "text": isinstance(value, str),
-        "dtype": isinstance(value, str),
-        "file": isinstance(value, str),
-    }
-    if not fits[argument.kind]:
-        found = f"the argument {argument.name!r} is {value!r}"
-        raise UsageError(found, where=where, hint=f"{argument.help}: {_KINDS[argument.kind]}")
-    if argument.choices and value not in argument.choices:
-        found = f"the argument {argument.name!r} is {value!r}"
-        raise UsageError(found, where=where, hint=f"one of {', '.join(argument.choices)}")
-    if argument.kind == "size" and isinstance(value, int) and value < 1:
-        found = f"the argument {argument.name!r} is {value!r}"
-        raise UsageError(found, where=where, hint="a size is at least 1")
+    fits, words = _KINDS[argument.kind]
+    hint = ""
+    if not fits(value):
+        hint = f"{argument.help}: {words}"
+    elif argument.choices and value not in argument.choices:
+        hint = f"one of {', '.join(argument.choices)}"
+    elif argument.kind == "size" and isinstance(value, int) and value < 1:
+        hint = "a size is at least 1"
+    if hint:
+        raise UsageError(f"the argument {argument.name!r} is {value!r}", where=where, hint=hint)
     if argument.kind == "features" and isinstance(value, list):
         return _features(value, where)
     if argument.kind == "dtype":
@@ -357,24 +336,37 @@ def _features(texts: Sequence[str], where: str) -> list[tuple[str, str, list[int
     return list(found.values())
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or _is_integer(value)
 
 
-_KINDS: Mapping[str, str] = {
-    "output": "the name of an output",
-    "inputs": "names of inputs",
-    "features": "texts such as 'x:float32[3]'",
-    "integer": "an integer",
-    "size": "an integer from 1",
-    "number": "a number",
-    "numbers": "a number, or a list of them",
-    "flag": "true or false",
-    "text": "a text",
-    "dtype": "such as float32",
-    "file": "the name of a file",
+def _are_numbers(value: object) -> bool:
+    return _is_number(value) or (isinstance(value, list) and all(map(_is_number, value)))
+
+
+_KINDS: Mapping[Kind, tuple[Callable[[object], bool], str]] = {
+    "output": (_is_text, "the name of an output"),
+    "inputs": (_are_texts, "names of inputs"),
+    "features": (_are_texts, "texts such as 'x:float32[3]'"),
+    "integer": (_is_integer, "an integer"),
+    "size": (_is_integer, "an integer from 1"),
+    "number": (_is_number, "a number"),
+    "numbers": (_are_numbers, "a number, or a list of them"),
+    "flag": (lambda value: isinstance(value, bool), "true or false"),
+    "text": (_is_text, "a text"),
+    "dtype": (_is_text, "such as float32"),
+    "file": (_is_text, "the name of a file"),
 }
+"""Kind to the test of a value, and to the words for such a value."""

@@ -33,8 +33,6 @@ if TYPE_CHECKING:  # NumPy comes with them
     from smpatch.runs.sessions import Ran
     from smpatch.runtime.questions import Array
 
-__all__ = ["Recording", "Tensor", "WarmupRequest"]
-
 _KINDS: Mapping[str, Kind] = {PREDICT: "predict", CLASSIFY: "classify", REGRESS: "regress"}
 
 

@@ -10,8 +10,6 @@ import operator
 from collections.abc import Callable
 from typing import SupportsIndex, overload
 
-__all__ = ["RemoteBytes"]
-
 _BLOCK = 1 << 18
 
 

@@ -46,22 +46,6 @@ from smpatch.signature import (
     parameter,
 )
 
-__all__ = [
-    "IN_DOUBT",
-    "METHODS",
-    "Breach",
-    "Note",
-    "breaches",
-    "check_aliases",
-    "check_distinct",
-    "check_free",
-    "check_graph",
-    "check_key",
-    "check_method",
-    "check_servable",
-    "remarks",
-]
-
 METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
 """Short name to name, of the methods that TF Serving has."""
 
@@ -233,8 +217,7 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
         for name in names_of([spec]):
             if name in fed:
                 found = f"{name} is already the input {fed[name]!r}"
-                hint = "a tensor can be fed once"
-                raise AliasError(found, where=f"input {alias!r}", hint=hint)
+                raise AliasError(found, where=f"input {alias!r}", hint="a tensor can be fed once")
             fed[name] = alias
     for alias, spec in outputs.items():
         for name in names_of([spec]):

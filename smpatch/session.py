@@ -14,23 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from smpatch import (
-    arguments,
-    checker,
-    frozen_graph,
-    other_export,
-    patcher,
-    undoing,
-    verbs,
-)
+from smpatch import arguments, checker, frozen_graph, other_export, patcher, undoing, verbs
 from smpatch.checker import CheckOptions
 from smpatch.errors import UsageError
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import FileIdentity
 from smpatch.validator import Mode, Validator
 from smpatch.validator.lending import lending
-
-__all__ = ["Session"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

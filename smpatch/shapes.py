@@ -5,17 +5,12 @@ This module reads no sizes.
 
 from __future__ import annotations
 
-__all__ = ["MAX_RANK", "without_brackets"]
-
 MAX_RANK = 254
 """The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 
 
 def without_brackets(text: str) -> str:
     """Return the text of a shape without the brackets around it; one alone stays.
-
-    Args:
-        text: The text.
 
     Example:
         >>> without_brackets("[?, 3]"), without_brackets("[")

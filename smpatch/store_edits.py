@@ -16,17 +16,9 @@ from smpatch.archive_paths import is_archive
 from smpatch.options import Options
 from smpatch.rules import Note
 from smpatch.stores.copies import Copy, copied, renamed
-from smpatch.stores.putting import (
-    check_destination,
-    check_writable,
-    exchange,
-    put_back,
-    upload,
-)
+from smpatch.stores.putting import check_destination, check_writable, exchange, put_back, upload
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
-
-__all__ = ["edit_copy", "undone_in_store"]
 
 _T = TypeVar("_T")
 
@@ -91,11 +83,7 @@ def edit_copy(
 
 @contextlib.contextmanager
 def undone_in_store(
-    url: ModelUrl,
-    undo: Callable[[Path], _T],
-    *,
-    dry_run: bool,
-    unconditional: bool,
+    url: ModelUrl, undo: Callable[[Path], _T], *, dry_run: bool, unconditional: bool
 ) -> Iterator[tuple[_T, tuple[Note, ...]]]:
     """Undo the last edit of a model in a store.
 

@@ -38,14 +38,6 @@ from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.signature import TensorSpec
 
-__all__ = [
-    "Function",
-    "Output",
-    "Suggestions",
-    "suggest",
-    "undefined",
-]
-
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})

@@ -11,8 +11,6 @@ from smpatch import arguments
 from smpatch.errors import UsageError
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, names_of
 
-__all__ = ["RaggedRef", "SparseRef", "TensorRef", "named_tensors", "tensor_ref", "tensor_refs"]
-
 
 @dataclass(frozen=True, slots=True)
 class SparseRef:

@@ -8,7 +8,7 @@
 
 Commas separate items outside parentheses. Without an alias the alias is the operation's
 name (its last path component if that is unique among the aliases, else the whole name)
-with ``_n`` appended for ``op:n``, n > 0.
+with ``_n`` appended for ``op:n``, n > 0. A parser gets one text for each time the option was given.
 
 This module reads no model: the builder checks whether a tensor exists.
 """
@@ -27,26 +27,11 @@ from smpatch.signature import Shape
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 from smpatch.values import finite
 
-__all__ = [
-    "parse_defaults",
-    "parse_list",
-    "parse_names",
-    "parse_pairs",
-    "parse_shapes",
-    "parse_tags",
-    "parse_tensor",
-    "parse_tensors",
-    "understood",
-]
-
 _OPEN = frozenset({"-1", "?", "None"})
 _SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
-_PARTS = {
-    "sparse": ("values", "indices", "dense_shape"),
-    "ragged": ("values", "row_splits"),
-}
+_PARTS = {"sparse": ("values", "indices", "dense_shape"), "ragged": ("values", "row_splits")}
 _EXAMPLES = {
     "sparse": "ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)",
     "ragged": "ids=ragged(values=v:0,row_splits=r:0)",
@@ -54,14 +39,7 @@ _EXAMPLES = {
 
 
 def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
-    """Parse the values of ``--inputs`` or ``--outputs``.
-
-    Args:
-        texts: One text for each time the option was given.
-        option: The option's name, for errors.
-
-    Returns:
-        Alias to tensor, in the order given.
+    """Parse the values of ``--inputs`` or ``--outputs``, in the order given.
 
     Raises:
         UsageError: The text cannot be understood, or two tensors have one alias.
@@ -104,11 +82,7 @@ def understood(alias: str, tensor: str) -> bool:
 
 
 def parse_tensor(text: str, *, option: str) -> TensorRef:
-    """Parse one tensor that needs no alias, or that has its alias already.
-
-    Args:
-        text: The tensor, in the form that it has after ``alias=``.
-        option: The option's name, for errors.
+    """Parse one tensor without an alias, in the form that it has after ``alias=``.
 
     Raises:
         UsageError: The text cannot be understood, or holds more than one tensor.
@@ -126,13 +100,6 @@ def parse_tensor(text: str, *, option: str) -> TensorRef:
 
 def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
     """Parse names of arguments, results or inner tensors, which are not sparse or ragged.
-
-    Args:
-        texts: One text for each time the option was given.
-        option: The option's name, for errors.
-
-    Returns:
-        Alias to name, in the order given.
 
     Raises:
         UsageError: The text cannot be understood, or two names have one alias.
@@ -315,8 +282,7 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
     for part in inside.split(","):
         name, equals, tensor = (piece.strip() for piece in part.partition("="))
         if not equals or not tensor or name not in parts:
-            found = f"{part.strip()!r} is not a part of a {kind} tensor"
-            raise _unclear(option, item, found, hint)
+            raise _unclear(option, item, f"{part.strip()!r} is not a part of a {kind} tensor", hint)
         parts[name].append(tensor)
     for name, given in parts.items():
         several = name == "row_splits"

@@ -32,8 +32,6 @@ from smpatch.writer.rehearsal import place_notes, shown
 if TYPE_CHECKING:
     from smpatch.fragments import Trace
 
-__all__ = ["Receipt", "Transaction"]
-
 FingerprintOutcome = Literal["absent", "kept", "refreshed", "stale"]
 WarmUpOutcome = Literal["absent", "kept", "rewritten", "stale"]
 
@@ -133,8 +131,7 @@ class Receipt:
         """
         signature = self._last.signature
         if signature is None:
-            message = f"{self.key!r} was {self.outcome}, which leaves no signature"
-            raise ValueError(message)
+            raise ValueError(f"{self.key!r} was {self.outcome}, which leaves no signature")
         return signature
 
 

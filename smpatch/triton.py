@@ -18,8 +18,6 @@ from types import MappingProxyType
 from smpatch import dtypes
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["TYPES", "Objection", "batches", "objection"]
-
 TYPES: Mapping[str, str] = MappingProxyType(
     {
         "bool": "TYPE_BOOL",
@@ -39,13 +37,7 @@ TYPES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A property of a tensor that Triton refuses.
-
-    Attributes:
-        code: The code of the finding.
-        text: The property.
-        hint: The remedy; empty if there is none.
-    """
+    """A property of a tensor that Triton refuses."""
 
     code: str
     text: str

@@ -37,20 +37,10 @@ from smpatch.stores.copies import digest_of
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
-from smpatch.writer import (
-    StagingDirectory,
-    commit,
-    find_backup,
-    hold,
-    recover,
-    rehearse,
-    stage_backup,
-)
+from smpatch.writer import Staged, commit, find_backup, hold, recover, rehearse, stage_backup
 from smpatch.writer.companions import FINGERPRINT, WARM_UP
 from smpatch.writer.rehearsal import place_notes, shown
 from smpatch.writer.staging_directory import backup_of, undo_record_of
-
-__all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
 _Signatures = dict[tuple[tuple[str, ...], int, str], bytes]
 """The tags of a MetaGraph, its place among those with the same tags, and a key to a signature."""
@@ -208,16 +198,14 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     # A record of another backup does not count: a user has replaced that backup.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
-            hint = f"{undo_it} undoes one"
-            raise RefusedError("no edit is undone", where=where, hint=hint)
+            raise RefusedError("no edit is undone", where=where, hint=f"{undo_it} undoes one")
     elif record != _record(there.file, backup):
         found = (
             "the model has changed since the undo, without --backup, "
             "so the backup does not belong to it"
         )
         diff = command_line(["smpatch", "diff", *model_words(there.directory), "--backup"])
-        hint = f"{diff} shows how they differ"
-        raise RefusedError(found, where=where, hint=hint)
+        raise RefusedError(found, where=where, hint=f"{diff} shows how they differ")
     elif not redo:
         hint = f"{undo_it} --redo does the edit again"
         raise RefusedError("the last edit is undone already", where=where, hint=hint)
@@ -255,7 +243,7 @@ def _digest_of_backup(record: bytes) -> bytes:
     return record.removesuffix(b"\n").rpartition(b"\n")[2]
 
 
-def _commit(staged: StagingDirectory, validator: Validator, *, redo: bool) -> Undone:
+def _commit(staged: Staged, validator: Validator, *, redo: bool) -> Undone:
     there = staged.model
     record = None if redo else _record(staged.file, there.file)
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)

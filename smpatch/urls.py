@@ -15,8 +15,6 @@ from smpatch.errors import UsageError
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-__all__ = ["OTHER_PLACES", "READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
-
 SCHEMES = ("gs", "s3", "s3a", "az", "abfs", "abfss", "http", "https")
 """Schemes of stores; ``file`` is a local path."""
 

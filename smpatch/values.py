@@ -20,8 +20,6 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["finite", "holds", "misfit", "preview", "tensor_proto"]
-
 _FIRST = 8
 """The largest number of elements that are shown."""
 
@@ -99,50 +97,6 @@ def misfit(tensor: bytes) -> str:
     return ""
 
 
-def holds(tensor: bytes, value: object) -> bool:
-    """Return whether a serialized ``TensorProto`` has the same value as a Python value.
-
-    Args:
-        tensor: The ``TensorProto``. If ``tensor_proto`` does not write its type, the answer is
-            no.
-        value: A number, a text, a truth value, or nested lists of these.
-
-    Raises:
-        ModelUnreadableError: The bytes are not a ``TensorProto``.
-    """
-    try:
-        message = schema.TensorProto.FromString(tensor)
-    except DecodeError as error:
-        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
-    dtype = dtypes.name(message.dtype)
-    try:
-        shape, written = tensor_proto(value, dtype)
-    except ValueError:
-        return False
-    if shape_from_proto(message.tensor_shape) != shape:
-        return False
-    # A value can be written in several forms, and 0.1 is another number in each float type.
-    count = math.prod(shape)
-    wanted = schema.TensorProto.FromString(written)
-    return _raw(message, dtype, count) == _raw(wanted, dtype, count)
-
-
-def _raw(message: Any, dtype: str, count: int) -> list[bytes]:  # noqa: ANN401 - as below
-    """Return the elements of a tensor, each as its bytes."""
-    if dtype == "float16":
-        size = struct.calcsize("e")
-        content = message.tensor_content or struct.pack(
-            f"<{len(message.half_val)}H", *message.half_val
-        )
-        given = [content[at : at + size] for at in range(0, len(content), size)][:count]
-        return given + given[-1:] * (count - len(given))
-    values = _values(message, dtype, count) or []
-    if dtype == "string":
-        return values
-    code = _LAYOUT[dtype][1]
-    return [struct.pack(f"<{code}", each) for each in values]
-
-
 def _elements(shape: Shape) -> int:
     """Return the number of elements, but at most one more than are shown.
 
@@ -185,11 +139,7 @@ _FLOATS = frozenset({"float16", "float32", "float64"})
 
 
 def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
-    """Write a value as TensorFlow's ``make_tensor_proto`` does.
-
-    Args:
-        value: A number, a truth value, a string, or nested lists of these.
-        dtype: The element type.
+    """Write a value, or nested lists of values, as TensorFlow's ``make_tensor_proto`` does.
 
     Returns:
         The shape, and the serialized ``TensorProto``.
@@ -226,14 +176,12 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
 def _flattened(value: object, depth: int = 0) -> tuple[tuple[int, ...], list[object]]:
     """Return the shape of nested lists, and their elements in order."""
     if depth > MAX_RANK:
-        message = f"it has lists in lists, more than {MAX_RANK}"
-        raise ValueError(message)
+        raise ValueError(f"it has lists in lists, more than {MAX_RANK}")
     if not isinstance(value, (list, tuple)):
         return (), [value]
     parts = [_flattened(each, depth + 1) for each in value]
     if len({shape for shape, _ in parts}) > 1:
-        message = "its lists are of different lengths"
-        raise ValueError(message)
+        raise ValueError("its lists are of different lengths")
     inner = parts[0][0] if parts else ()
     return (len(parts), *inner), [element for _, elements in parts for element in elements]
 
@@ -246,8 +194,7 @@ def _packed(code: str, elements: list[object], dtype: str) -> bytes:
         try:
             packed += struct.pack(f"<{code}", number)
         except (struct.error, OverflowError) as error:
-            message = f"{_short(number)} does not fit into {dtype}"
-            raise ValueError(message) from error
+            raise ValueError(f"{_short(number)} does not fit into {dtype}") from error
     return bytes(packed)
 
 
@@ -268,8 +215,7 @@ def _number(value: object, dtype: str) -> float:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or not isinstance(value, (int, float)):
-        message = f"{_short(value)} is not of type {dtype}"
-        raise ValueError(message)
+        raise ValueError(f"{_short(value)} is not of type {dtype}")
     return value
 
 
@@ -282,5 +228,4 @@ def _text(value: object) -> bytes:
         except UnicodeEncodeError as error:
             message = f"{_short(value)} contains an unpaired surrogate, which UTF-8 cannot encode"
             raise ValueError(message) from error
-    message = f"{_short(value)} is not a string"
-    raise ValueError(message)
+    raise ValueError(f"{_short(value)} is not a string")

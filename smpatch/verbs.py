@@ -14,22 +14,6 @@ from smpatch.patcher import Receipt, patch
 from smpatch.signature import DEFAULT_KEY
 from smpatch.tensor_refs import TensorRef
 
-__all__ = [
-    "add_classify",
-    "add_predict",
-    "add_regress",
-    "compose_signature",
-    "copy_signature",
-    "derive_signature",
-    "edit_signature",
-    "promote_function",
-    "remove_meta_graph",
-    "remove_signatures",
-    "rename_signature",
-    "retag",
-    "set_init_op",
-]
-
 _Model = str | os.PathLike[str]
 _Function = Callable[..., object]
 

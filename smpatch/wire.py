@@ -18,22 +18,6 @@ from typing import NamedTuple
 from smpatch.errors import ModelUnreadableError
 from smpatch.remote import RemoteBytes
 
-__all__ = [
-    "BYTES",
-    "Buffer",
-    "Field",
-    "Kept",
-    "Splice",
-    "apply",
-    "delimited",
-    "enclose",
-    "fields",
-    "pieces",
-    "read_varint",
-    "same",
-    "varint",
-]
-
 Buffer = bytes | mmap.mmap | RemoteBytes
 
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)

@@ -20,8 +20,6 @@ from typing import Generic, TypeVar
 from smpatch import arguments
 from smpatch.validator import Validator
 
-__all__ = ["Workers", "job_count"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -62,12 +60,9 @@ class Workers(Generic[Item, Result]):
         do: Callable[[Item, Validator], Result],
         validator: Callable[[], Validator],
     ) -> None:
-        """Take the work.
+        """Take the items, the function that does one, and the maker of the validator of a worker.
 
-        Args:
-            work: The items.
-            do: The function that does one item; an error of it ends all workers.
-            validator: The function that makes the validator of a worker.
+        An error of ``do`` ends all workers.
         """
         self._work = work
         self._do = do

@@ -8,7 +8,7 @@ import pytest
 
 from smpatch import arguments, schema
 from smpatch.errors import ModelUnreadableError, UsageError
-from smpatch.values import holds, misfit, preview, tensor_proto
+from smpatch.values import misfit, preview, tensor_proto
 from tests.tensorflow_says import ask
 
 
@@ -106,38 +106,6 @@ def test_an_integer_of_any_length_does_not_fit_into_any_float() -> None:
     for dtype in ("float16", "float32", "float64"):
         with pytest.raises(ValueError, match=f"does not fit into {dtype}"):
             tensor_proto([10**6000], dtype)
-
-
-PYTHON = {
-    **{name: [1, 2, 3] for name in INTEGERS},
-    "float32": [0.5, -1.5],
-    "float64": [0.5, -1.5],
-    "float16": [0.5, -1.5],
-    "bool": [True, False],
-    "string": ["a", b"\xff"],
-    "scalar": 2.5,
-    "many": [*range(9)],
-    "matrix": [[0, 1], [2, 3]],
-    "same": [7, 7, 7],
-    "one": [7.0],
-}
-
-
-@pytest.mark.parametrize("name", PYTHON)
-def test_a_value_is_told_from_every_other(name: str, protos: dict[str, bytes]) -> None:
-    equal = [other for other, value in PYTHON.items() if holds(protos[name], value)]
-    same_type = {*INTEGERS} if name in INTEGERS else {"float32", "float64", "float16"}
-    if name in {*INTEGERS, "float32", "float64", "float16"}:
-        assert set(equal) == same_type
-    else:
-        assert equal == [name]
-
-
-@pytest.mark.parametrize(
-    "value", [[1, 2], [[1, 2, 3]], 1, [1, 2, "3"], [[1], [2, 3]], [1, 2, 300], None]
-)
-def test_what_it_is_not(value: object, protos: dict[str, bytes]) -> None:
-    assert not holds(protos["uint8"], value)
 
 
 @pytest.mark.parametrize("depth", [255, 700, 3000])

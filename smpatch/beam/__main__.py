@@ -17,8 +17,6 @@ from smpatch.batch import listed
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.urls import ModelUrl
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline, and return the exit code.

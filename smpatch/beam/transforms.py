@@ -31,8 +31,6 @@ from smpatch.session import Session
 from smpatch.transaction import Receipt
 from smpatch.workers import job_count
 
-__all__ = ["CheckModels", "ModelOutcome", "PatchModels"]
-
 
 class ModelOutcome(NamedTuple):
     """The outcome for one model; Beam makes its schemas from named tuples.

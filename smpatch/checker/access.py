@@ -28,8 +28,6 @@ from smpatch.graph.index import CALLS, called, op_of
 from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 
-__all__ = ["FILES", "NETWORK", "PYTHON", "check_access", "denied"]
-
 FILES = frozenset(
     {"ReadFile", "WriteFile", "MatchingFiles", "MatchingFilesDataset"}
     | {"ExperimentalMatchingFilesDataset", "DumpTensor", "CalibrationStatisticsSaver"}
@@ -202,8 +200,7 @@ def _assets(meta_graph: MetaGraph) -> frozenset[str]:
         try:
             asset = schema.AssetFileDef.FromString(piece)
         except DecodeError as error:
-            found = f"an asset cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(f"an asset cannot be decoded: {error}") from error
         # A file name with .. is outside of the model, and so is an absolute one in Python.
         if ".." not in asset.filename.split("/") and not asset.filename.startswith("/"):
             names.add(op_of(asset.tensor_info.name))

@@ -13,8 +13,6 @@ from smpatch.checker.findings import Finding
 from smpatch.errors import UsageError
 from smpatch.loader import MetaGraph
 
-__all__ = ["CODES", "check_codes", "check_keys", "ignoring", "listed"]
-
 CODES: tuple[str, ...] = (
     "no-tags",
     "spelt-tags",

@@ -22,8 +22,6 @@ from smpatch.savedmodel.directory import open_regular
 from smpatch.warmup import WarmUp
 from smpatch.warmup.requests import described, misfits
 
-__all__ = ["FINGERPRINT", "check_fingerprint", "check_warmup"]
-
 FINGERPRINT = "fingerprint.pb"
 
 _PARTS = {

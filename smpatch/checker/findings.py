@@ -19,18 +19,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runtime.questions import TensorFact
 from smpatch.signature import SignatureDef, TensorSpec
 
-__all__ = [
-    "Compared",
-    "Finding",
-    "Report",
-    "Severity",
-    "Subject",
-    "Tensors",
-    "fault",
-    "note",
-    "place",
-]
-
 Severity = Literal["fault", "note"]
 
 

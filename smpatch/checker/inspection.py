@@ -51,8 +51,6 @@ from smpatch.validator import Validator
 from smpatch.validator.lending import validator_for
 from smpatch.workers import Workers, job_count
 
-__all__ = ["Asked", "CheckOptions", "Checked", "check", "check_all"]
-
 Asked = Literal["full", "runtime", "none"]
 
 

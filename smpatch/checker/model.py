@@ -18,15 +18,6 @@ from smpatch.rules import remarks
 from smpatch.signature import DEFAULT_KEY, Spec, TensorSpec, shape_text
 from smpatch.triton import objection
 
-__all__ = [
-    "CONSUMERS",
-    "Consumer",
-    "check_consumer",
-    "check_entries",
-    "check_tags",
-    "sharpened",
-]
-
 Consumer = Literal["serving", "triton", "tflite", "python"]
 
 CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)

@@ -28,8 +28,6 @@ from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonL
 from smpatch.runs.values import Feeding, features
 from smpatch.signature import Spec, TensorSpec, compatible, same_parameters, shape_text
 
-__all__ = ["check_computations", "check_halves", "check_object_graph"]
-
 
 def check_computations(subject: Subject) -> Iterator[Finding]:
     """Yield signatures that compute something else in Python than in a server."""

@@ -28,8 +28,6 @@ from smpatch.runtime.questions import Answer, PythonSignatures, TensorFact
 from smpatch.validator import Validator
 from smpatch.validator.variables import without_variables
 
-__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "without_answer"]
-
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
 _PACKAGES = {"tfp": "tensorflow_probability"}

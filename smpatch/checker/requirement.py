@@ -36,8 +36,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
-
 _NAME = re.compile(r"[^\s\"',:\[\]]+")
 _TYPE = re.compile(r"(?:(?!->)[^\s\"',:\[\]])+")
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
@@ -61,30 +59,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A contract for one signature.
-
-    Attributes:
-        key: The signature key.
-        inputs: Alias to the type and shape that a client feeds.
-        outputs: Alias to the type and shape that a client fetches.
-    """
+    """A contract for one signature."""
 
     key: str
     inputs: Mapping[str, Wanted]
     outputs: Mapping[str, Wanted]
 
 
-def parse_requirement(text: str, *, option: str = "--require") -> Requirement:
-    """Parse a contract.
-
-    Args:
-        text: The contract, such as ``serving_default: x:float32[?,3] -> y:float32[]``.
-        option: The option's name, for errors.
+def parse_requirement(text: str) -> Requirement:
+    """Parse a contract, such as ``serving_default: x:float32[?,3] -> y:float32[]``.
 
     Raises:
         UsageError: The text is not a contract; the error names the first wrong character.
     """
-    reader = _Reader(text, option)
+    reader = _Reader(text)
     key = reader.name("a signature key")
     reader.sign(":")
     inputs = reader.tensors(until="->")
@@ -98,9 +86,8 @@ def parse_requirement(text: str, *, option: str = "--require") -> Requirement:
 class _Reader:
     """Reads a contract from left to right."""
 
-    def __init__(self, text: str, option: str) -> None:
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._option = option
         self._at = 0
 
     def error(self, wanted: str, at: int | None = None) -> UsageError:
@@ -109,8 +96,7 @@ class _Reader:
         found = f"character {place + 1}: {wanted} is expected, not " + (
             repr(rest) if rest else "the end"
         )
-        hint = f"write {_EXAMPLE}"
-        return UsageError(found, where=f"{self._option} {self._text!r}", hint=hint)
+        return UsageError(found, where=f"--require {self._text!r}", hint=f"write {_EXAMPLE}")
 
     def name(self, what: str, plain_name: re.Pattern[str] = _NAME) -> str:
         self._skip()
@@ -222,19 +208,17 @@ def _broken(wanted: Requirement, signature: SignatureDef) -> Iterator[tuple[str,
 
 
 def _input(wanted: Wanted, spec: Spec) -> str:
-    own = _shape(spec)
-    if wanted.shape is not None and not _takes(own, wanted.shape):
-        shapes = f"it takes {shape_text(own)}, and {shape_text(wanted.shape)} is required"
-        return _untyped(wanted, spec) or shapes
-    return _untyped(wanted, spec)
+    own, text = _shape(spec), _untyped(wanted, spec)
+    if text or wanted.shape is None or _takes(own, wanted.shape):
+        return text
+    return f"it takes {shape_text(own)}, and {shape_text(wanted.shape)} is required"
 
 
 def _output(wanted: Wanted, spec: Spec) -> str:
-    own = _shape(spec)
-    if not _takes(wanted.shape, own):
-        shapes = f"it yields {shape_text(own)}, and {shape_text(wanted.shape)} is required"
-        return _untyped(wanted, spec) or shapes
-    return _untyped(wanted, spec)
+    own, text = _shape(spec), _untyped(wanted, spec)
+    if text or _takes(wanted.shape, own):
+        return text
+    return f"it yields {shape_text(own)}, and {shape_text(wanted.shape)} is required"
 
 
 def _missing(specs: Mapping[str, Spec]) -> str:

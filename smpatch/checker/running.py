@@ -27,8 +27,6 @@ from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible, shape_
 from smpatch.validator import Validator
 from smpatch.warmup import WarmUp, misfits
 
-__all__ = ["Runs", "forms", "left_out", "run_warm_up"]
-
 _BLAMES_VALUES = frozenset(
     {
         2,  # unknown

@@ -22,17 +22,11 @@ from smpatch.runs.values import SameAs, features
 from smpatch.runtime.questions import PythonSignature
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["Comparing"]
-
 Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """The comparison of a MetaGraph with one of another model.
-
-    Attributes:
-        compared: The comparison of each output that ran in both models.
-    """
+    """The comparison of a MetaGraph with one of another model."""
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:
         """Find the other MetaGraph, and read the file of values, if there is one.

@@ -41,20 +41,12 @@ from smpatch.signature import (
 )
 from smpatch.values import misfit, preview
 
-__all__ = ["check_method", "check_signature"]
-
-
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
 """The code of a breach of the method's rules, and the request that fails because of it."""
 
 
 def check_method(subject: Subject, key: str) -> Iterator[Finding]:
-    """Yield findings about the method and the defaults of a signature.
-
-    Args:
-        subject: The MetaGraph that has the signature.
-        key: The signature key.
-    """
+    """Yield findings about the method and the defaults of a signature."""
     signature, where = subject.meta_graph.signatures[key], subject.where(f"signature {key!r}")
     method = signature.method_name
     for breach in breaches(signature):
@@ -142,16 +134,7 @@ _NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
 
 
 def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
-    """Check one signature.
-
-    Args:
-        subject: The MetaGraph that has the signature.
-        tensors: The tensors of its graph.
-        key: The signature key.
-
-    Returns:
-        The faults and the notes.
-    """
+    """Check one signature, and return the faults and the notes."""
     check = _Check(subject, tensors, key)
     check.run()
     return tuple(check.found)

@@ -34,8 +34,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX
 from smpatch.signature import SignatureDef
 
-__all__ = ["check_checkpoint", "check_state", "without_checkpoint"]
-
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 _MARKS = (b"VarHandleOp", b"Variable", b"HashTable")
 """Parts of the names of operations of variables and tables: each name has one of them."""

@@ -11,8 +11,6 @@ from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
 
-__all__ = ["add_classify", "add_predict", "add_regress"]
-
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.editing.edit import Edit
     from smpatch.patchfile import Patch
 
-__all__ = ["apply"]
-
 _OPTIONS = frozenset(
     {
         *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--keep-warmup"),

@@ -8,32 +8,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-__all__ = [
-    "Backup",
-    "DryRun",
-    "Jobs",
-    "Json",
-    "LockTimeout",
-    "Model",
-    "Models",
-    "OpLibraries",
-    "ProofFeed",
-    "Quiet",
-    "SaveTo",
-    "SignatureDefOnly",
-    "StoreOptions",
-    "TagSet",
-    "TimeLimit",
-    "Unconditional",
-    "Validate",
-    "Verbose",
-    "directory",
-    "model_directory",
-    "named",
-    "present_keys",
-    "text",
-]
-
 _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 

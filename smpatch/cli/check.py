@@ -29,8 +29,6 @@ from smpatch.errors import SmpatchError, UsageError
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.checker import Checked, CheckOptions, Consumer, Feeding, Finding, Report, SameAs
 
-__all__ = ["check"]
-
 
 def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     models: Models = None,

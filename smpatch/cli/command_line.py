@@ -20,8 +20,6 @@ from typer.core import TyperCommand, TyperOption
 
 from smpatch.errors import SmpatchError, UsageError
 
-__all__ = ["Command", "missing_key", "ordered", "usage_error"]
-
 _ANYWHERE = frozenset({"--json", "--quiet", "-q"})
 """Options of the commands that may be before the command."""
 

@@ -10,8 +10,6 @@ import typer
 from smpatch.cli.arguments import Model, named
 from smpatch.cli.editing import editing
 
-__all__ = ["compose"]
-
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 

@@ -12,8 +12,6 @@ from smpatch.cli.terminal import data
 from smpatch.display import printable, size
 from smpatch.errors import UsageError
 
-__all__ = ["describe"]
-
 
 def describe(  # noqa: PLR0913 - each is an option of the command line
     model: Model = Path(),

@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
         Value,
     )
 
-__all__ = ["diff"]
-
 _Row = tuple[str, str]
 """A label or file name, and the words beside it."""
 

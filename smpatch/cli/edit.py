@@ -15,9 +15,6 @@ from smpatch.errors import UsageError
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
-__all__ = ["edit"]
-
-
 _Pairs = "OLD=NEW,..."
 _Names = "ALIAS,..."
 _Tensors = "[ALIAS=]TENSOR,..."
@@ -119,8 +116,7 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     if signature is None and (changes or not edits):
         raise missing_key(model, "edit", "--init-op NAME needs none")
     if not changes and (signature is not None or not edits):
-        hint = "see smpatch edit --help"
-        raise UsageError("nothing is to be changed", hint=hint)
+        raise UsageError("nothing is to be changed", hint="see smpatch edit --help")
     if changes:
         edits.insert(0, request)
     return patcher.patch(model, edits, options=options)

@@ -41,8 +41,6 @@ from smpatch.display import (
     tag_set,
 )
 
-__all__ = ["editing", "headlines", "report"]
-
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Change, Receipt
     from smpatch.rules import Note

@@ -19,8 +19,6 @@ from smpatch.cli.terminal import OutputError, talk
 from smpatch.display import printable
 from smpatch.errors import PatchFileError, SmpatchError, WriteError
 
-__all__ = ["run"]
-
 # Typer has its own copy of click since 0.26; this is the class of the click that typer uses.
 _CLICK_ERROR: type[Exception] = next(
     each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException"

@@ -15,8 +15,6 @@ from types import FrameType
 
 from smpatch.urls import ModelUrl
 
-__all__ = ["Interrupted", "listen", "watching", "watching_all"]
-
 _WORDS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
@@ -82,12 +80,7 @@ def _pass_over(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def watching(model: Path, save_to: Path | None) -> Iterator[None]:
-    """Record in an interruption whether the edit was in place.
-
-    Args:
-        model: The model to edit.
-        save_to: The directory that is written instead; None to edit in place.
-    """
+    """Record in an interruption whether the edit was in place."""
     directory = save_to or model
     before = _identities(directory)
     try:
@@ -99,11 +92,7 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
 
 @contextmanager
 def watching_all(directories: Sequence[Path]) -> Iterator[None]:
-    """Record in an interruption how many models were edited.
-
-    Args:
-        directories: The directories of the models that are edited, or made.
-    """
+    """Record in an interruption how many models were edited."""
     before = [_identities(each) for each in directories]
     try:
         yield

@@ -12,8 +12,6 @@ from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 
-__all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
-
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 

@@ -20,8 +20,6 @@ from contextlib import contextmanager
 
 from smpatch.cli import terminal
 
-__all__ = ["given", "shown", "start", "stop", "verbose"]
-
 _LIBRARY = logging.getLogger("smpatch")
 
 

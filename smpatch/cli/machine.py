@@ -29,21 +29,6 @@ if TYPE_CHECKING:  # the import takes time, and `show` does not need it
     from smpatch.patcher import Receipt
     from smpatch.suggestions import Suggestions
 
-__all__ = [
-    "VERSION",
-    "default_body",
-    "error_body",
-    "receipt_body",
-    "show_body",
-    "signature_body",
-    "spec_body",
-    "write",
-    "write_error",
-    "write_interruption",
-    "write_receipt",
-    "write_suggestions",
-]
-
 VERSION = 1
 
 _ESCAPED = re.compile(r"[^\x00-\x7e]")
@@ -67,14 +52,7 @@ def write_suggestions(
     commands: Mapping[object, str],
     flow: Dataflow | None,
 ) -> None:
-    """Write the suggestions of ``suggest``, each with its command.
-
-    Args:
-        meta_graph: The MetaGraph.
-        found: The suggestions.
-        commands: The command for each suggestion.
-        flow: The data flow of the signature of ``--signature``; None without this option.
-    """
+    """Write the suggestions of ``suggest``, each with its command."""
     write(
         "suggest",
         {
@@ -240,8 +218,7 @@ def _plain(value: object) -> dict[str, Any]:
         return signature_body(value)
     if isinstance(value, Mapping):
         return dict(value)
-    message = f"{type(value).__name__} has no form in JSON"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _printable(piece: str) -> str:

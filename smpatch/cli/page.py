@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.page import Proposal, Section
 
-__all__ = [
-    "Html",
-    "Overwrite",
-    "Shown",
-    "check_options",
-    "section",
-    "undefined_notes",
-    "write_page",
-]
-
 Html = Annotated[
     Path | None,
     typer.Option(
@@ -43,12 +33,7 @@ Overwrite = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The first view of a page.
-
-    Attributes:
-        search: The text in the search box.
-        everything: Whether all tensors are listed.
-    """
+    """The first view of a page."""
 
     search: str = ""
     everything: bool = False

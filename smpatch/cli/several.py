@@ -21,8 +21,6 @@ from smpatch.cli.terminal import data, talk
 from smpatch.display import printable
 from smpatch.errors import SmpatchError
 
-__all__ = ["Answer", "answers", "collected", "failure", "print_answers", "shows_bar"]
-
 _T = TypeVar("_T")
 
 

@@ -16,8 +16,6 @@ from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.directory import TEXT_NAME
 from smpatch.signature import SignatureDef
 
-__all__ = ["show"]
-
 _INIT_OP = "__saved_model_init_op"
 
 

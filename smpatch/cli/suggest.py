@@ -27,8 +27,6 @@ if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.suggestions import Function, Output, Suggestions
     from smpatch.validator import Validator
 
-__all__ = ["output_lines", "suggest"]
-
 
 def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from smpatch.page.document import Form
     from smpatch.suggestions import Function, Output, Suggestions
 
-__all__ = ["Commands", "passable"]
-
 _PLACE = "NEW"
 """The placeholder of a key that the user has to choose; the command works with it, too."""
 

@@ -10,16 +10,6 @@ from typing import Any, cast
 
 from smpatch.errors import WriteError
 
-__all__ = [
-    "OutputError",
-    "data",
-    "done",
-    "prepare",
-    "stream",
-    "talk",
-    "watch",
-]
-
 _BLOCK = 1 << 16
 """The number of characters after which a part of a stream is written."""
 

@@ -23,8 +23,6 @@ from smpatch.display import (
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.undoing import Undone
 
-__all__ = ["undo"]
-
 _WORDS = {
     "added": ("is there again", "would be there again"),
     "removed": ("is removed", "would be removed"),

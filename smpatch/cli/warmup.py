@@ -26,8 +26,6 @@ from smpatch.errors import UsageError
 if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.warmup_file import WarmupRequest, WrittenWarmup
 
-__all__ = ["warmup"]
-
 
 def warmup(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),

@@ -25,8 +25,6 @@ if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options
     from smpatch.suggestions import Output
 
-__all__ = ["wrap"]
-
 _TENSORS = "[ALIAS=]TENSOR,..."
 _TAG = "serve"
 _PLACE = "DIR"

@@ -19,21 +19,13 @@ from smpatch.signature import (
     Spec,
 )
 
-__all__ = ["markdown_tables"]
-
 _PLAIN = re.compile(r"[\w./:-]+", re.ASCII)
 
 _RAGGED = "RaggedTensorSpec"
 
 
 def markdown_tables(model: str, tags: Sequence[str], signatures: Mapping[str, SignatureDef]) -> str:
-    """Return a heading and a table for each signature.
-
-    Args:
-        model: The name of the model.
-        tags: The tags of its MetaGraph.
-        signatures: The signatures by key.
-    """
+    """Return a heading and a table for each signature."""
     lines = [f"## Signatures of {_text(model)}", "", f"Tags: {_text(tag_set(tags))}"]
     for key, signature in signatures.items():
         lines += ["", f"### {_text(key)}", "", f"Method: {_text(signature.method_name)}", ""]

@@ -26,8 +26,6 @@ from smpatch import dtypes
 from smpatch.describer.subject import METHODS, Subject, refuse, refuse_composites
 from smpatch.signature import CLASSIFY, PREDICT, REGRESS, TensorSpec, shape_text
 
-__all__ = ["check_method", "grpc_program", "rest_request"]
-
 _REQUESTS = {CLASSIFY: "Classify", REGRESS: "Regress"}
 
 
@@ -81,14 +79,7 @@ _HIGHEST_RANK = 254
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """A value for a dense input: all its elements are the same.
-
-    Attributes:
-        alias: The name of the input.
-        dtype: The type, without ``_ref``.
-        shape: The sizes of the dimensions.
-        element: 0.0, 0, False or ``b""``.
-    """
+    """A value for a dense input: all its elements are the same."""
 
     alias: str
     dtype: str

@@ -28,17 +28,6 @@ from smpatch.signature import (
     TensorSpec,
 )
 
-__all__ = [
-    "METHODS",
-    "Subject",
-    "chosen",
-    "command",
-    "model_name",
-    "one_of",
-    "refuse",
-    "refuse_composites",
-]
-
 METHODS = (PREDICT, CLASSIFY, REGRESS)
 """The methods of signatures for which TF Serving runs Predict requests (``predict_util.cc``)."""
 
@@ -129,8 +118,7 @@ def one_of(signatures: Mapping[str, SignatureDef]) -> str:
     if len(signatures) == 1:
         return next(iter(signatures))
     found = f"the model has {len(signatures)} signatures and no {DEFAULT_KEY!r}"
-    hint = f"choose one with --signature: {', '.join(signatures)}"
-    raise UsageError(found, hint=hint)
+    raise UsageError(found, hint=f"choose one with --signature: {', '.join(signatures)}")
 
 
 def model_name(directory: Path) -> str:
@@ -166,10 +154,6 @@ def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn
 
 def refuse_composites(subject: Subject, reader: str) -> None:
     """Refuse sparse, ragged and other composite tensors, for which a request has no form.
-
-    Args:
-        subject: The signature.
-        reader: The server, as the subject of a sentence.
 
     Raises:
         RefusedError: The signature has such a tensor; the hint has the command that serves its

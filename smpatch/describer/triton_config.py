@@ -22,8 +22,6 @@ from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY, Shape, Spec, TensorSpec
 from smpatch.triton import TYPES, batches, objection
 
-__all__ = ["triton_config"]
-
 _BATCH = 4
 """The ``max_batch_size`` that Triton uses for a model without a configuration."""
 

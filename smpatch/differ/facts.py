@@ -13,20 +13,6 @@ from typing import Literal
 from smpatch.savedmodel.directory import Form
 from smpatch.signature import Spec
 
-__all__ = [
-    "COUNTED_FILES",
-    "COUNTED_PARTS",
-    "Detail",
-    "Difference",
-    "FileDifference",
-    "MetaGraphDifference",
-    "Part",
-    "Side",
-    "SignatureDifference",
-    "Tally",
-    "Value",
-]
-
 COUNTED_PARTS = frozenset(
     {
         "graph",

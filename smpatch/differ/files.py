@@ -18,8 +18,6 @@ from smpatch.differ.facts import FileDifference
 from smpatch.errors import ModelUnreadableError
 from smpatch.loader import SavedModel
 
-__all__ = ["differing"]
-
 _PIECE = 1 << 20
 """The number of bytes that are compared at once."""
 

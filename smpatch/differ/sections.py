@@ -33,8 +33,6 @@ from smpatch.savedmodel.parts import (
     SIGNATURE_DEF,
 )
 
-__all__ = ["Sections", "differing", "same_around", "same_objects", "sections", "unread"]
-
 _COLLECTION_DEF = 4
 _OBJECT, _CONCRETE_FUNCTION = 1, 2
 _GRAPH_VERSIONS = 4
@@ -224,10 +222,6 @@ def same_objects(before: Sections, after: Sections) -> bool:
 
 def differing(before: Sections, after: Sections) -> Iterator[Part]:
     """Yield the parts that are not the same in both MetaGraphs.
-
-    Args:
-        before: The parts of the MetaGraph of the first model.
-        after: The parts of the MetaGraph of the second model.
 
     Raises:
         ModelUnreadableError: An element that differs cannot be decoded.

@@ -21,8 +21,6 @@ from smpatch.graph.objects import ObjectGraph, leaves
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 
-__all__ = ["differing"]
-
 _Half = Literal["signature_def", "object_graph"]
 _Name = tuple[
     Literal["method", "input", "output", "default", "keywords", "positional", "function", "other"],

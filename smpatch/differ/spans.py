@@ -26,8 +26,6 @@ from smpatch import wire
 from smpatch.differ.facts import Tally
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["Kind", "Span", "alike", "all_equal", "by_number", "equal", "inside", "tally", "walk"]
-
 _PIECE = 1 << 20
 """The number of bytes that are compared at once."""
 

@@ -28,8 +28,6 @@ from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
 from smpatch.tensor_syntax import understood
 
-__all__ = ["missed", "refusal", "without"]
-
 _MOST_ELEMENTS = 4
 """The most elements of a value that a hint writes out."""
 
@@ -58,12 +56,6 @@ def without(
     meta_graph: MetaGraph, aliases: Sequence[str], old: SignatureDef, signature: SignatureDef
 ) -> tuple[MetaGraph, Mapping[str, str]]:
     """Add new calls of functions, with zeros in place of inputs on which no result depends.
-
-    Args:
-        meta_graph: The MetaGraph.
-        aliases: The inputs that are dropped.
-        old: The signature before the edit.
-        signature: The signature after it.
 
     Returns:
         The MetaGraph with the new calls, and each tensor of an old call to the tensor of the new
@@ -101,15 +93,7 @@ def without(
 def refusal(
     meta_graph: MetaGraph, key: str, alias: str, old: SignatureDef, signature: SignatureDef
 ) -> UnreachableOutputError:
-    """Return the error for an input that cannot be dropped.
-
-    Args:
-        meta_graph: The MetaGraph.
-        key: The signature key.
-        alias: The input.
-        old: The signature before the edit.
-        signature: The signature after it.
-    """
+    """Return the error for an input that cannot be dropped."""
     spec = old.inputs[alias]
     outputs = {key: names_of([each]) for key, each in signature.outputs.items()}
     try:

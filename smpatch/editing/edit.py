@@ -31,21 +31,6 @@ if TYPE_CHECKING:
     from smpatch.proof.numbers import KeptSignatures
     from smpatch.proof.requests import AnyRequest
 
-__all__ = [
-    "Change",
-    "Context",
-    "Edit",
-    "Expected",
-    "InPatchFiles",
-    "Making",
-    "MetaGraphEdit",
-    "NotAppliedError",
-    "Outcome",
-    "Proof",
-    "Repetition",
-    "Step",
-]
-
 Expected: TypeAlias = "Mapping[str, AnyRequest]"
 """Signature key to the computation that the signature must have."""
 
@@ -369,13 +354,7 @@ class Repetition:
         return self.by_now(key, "outputs", ())[0]
 
     def by_now(self, key: str, kind: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """Return the key of a signature after the later edits, and its aliases to those after them.
-
-        Args:
-            key: The key at this edit.
-            kind: Whether the aliases are inputs or outputs.
-            aliases: The aliases at this edit.
-        """
+        """Return the key after the later edits, and each alias at this edit to that after them."""
         names = {alias: alias for alias in aliases}
         for each in self.later:
             names = {old: each.alias_after(kind, key, now) or now for old, now in names.items()}

@@ -16,21 +16,12 @@ from smpatch.functions.restored import missing_variables, needed_at_load
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 
-__all__ = ["notes_on", "notes_on_variables"]
-
-
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
 """Outcomes that do not concern the object graph."""
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
-    """Yield notes on the form of the file and on the object graph.
-
-    Args:
-        model: The model before the edits.
-        done: The result of the edits.
-        with_object_graph: Whether the edits changed the object graph as well.
-    """
+    """Yield notes on the form of the file and on the object graph."""
     yield from _on_text(model, done)
     if done.removes:
         yield from _on_the_only_one(done)

@@ -33,8 +33,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["reshape", "still_wider", "widened"]
-
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 
@@ -163,10 +161,6 @@ def still_wider(before: Mapping[str, Built], now: Mapping[str, Built]) -> dict[s
     """Return the signatures after an edit, with the wider inputs that edits before it asked for.
 
     If no signature has such an input of its own any more, all that feed the same tensor have it.
-
-    Args:
-        before: Key to signature, of those that were built before the edit.
-        now: The same after the edit.
     """
     made = dict(now)
     for key, old in before.items():

@@ -15,11 +15,7 @@ from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
 from smpatch.editing.edit import Context
 from smpatch.editing.tracking import Kind
-from smpatch.errors import (
-    AliasError,
-    RefusedError,
-    TensorNotFoundError,
-)
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import is_inner
 from smpatch.functions.open_sizes import with_open_sizes
@@ -46,18 +42,6 @@ from smpatch.signature import (
 )
 from smpatch.tensor_refs import TensorRef
 from smpatch.values import tensor_proto
-
-__all__ = [
-    "add",
-    "brought_out",
-    "built_of",
-    "check_defaults",
-    "checked",
-    "mapped",
-    "set_defaults",
-    "with_fields",
-    "without_dropped",
-]
 
 _BEFORE = " (as before the edit)"
 _Rule = Callable[[MetaGraph, SignatureDef], object]

@@ -19,8 +19,6 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "conflicts", "described", "edit_list", "exclude_each_other", "perform"]
-
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -46,10 +44,7 @@ class Done:
 
 
 def perform(
-    meta_graphs: tuple[MetaGraph, ...],
-    place: int | None,
-    edits: Sequence[Edit],
-    context: Context,
+    meta_graphs: tuple[MetaGraph, ...], place: int | None, edits: Sequence[Edit], context: Context
 ) -> Done:
     """Do a list of edits.
 

@@ -28,8 +28,6 @@ from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["Signatures", "check_there", "matching", "placed"]
-
 P = ParamSpec("P")
 
 _PATTERN = frozenset("*?[")
@@ -37,12 +35,7 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """The signatures of a MetaGraph.
-
-    Attributes:
-        meta_graph: The MetaGraph.
-        in_python: Whether the object graph is edited as well.
-    """
+    """The signatures of a MetaGraph."""
 
     meta_graph: MetaGraph
     in_python: bool

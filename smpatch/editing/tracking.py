@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["Conflict", "Tracked", "Tracker", "matches"]
-
 Kind = Literal["inputs", "outputs"]
 
 

@@ -32,8 +32,6 @@ from smpatch.warmup.tfrecord import LongRecordError, Record, RecordError, read
 from smpatch.wire import Splice
 from smpatch.writer.companions import Rewrite, hindrance
 
-__all__ = ["Carried", "carry"]
-
 _Signatures = Mapping[str, SignatureDef]
 
 _REFUSES = "TF Serving will not load the model until that file is rewritten or removed"
@@ -249,12 +247,6 @@ def _fates(
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
     outputs. If a signature is made again under a key, it gets the requests to that key.
-
-    Args:
-        edits: The edits, in their order.
-        before: The signatures before them, by key.
-        after: The signatures after them.
-        changed: The keys whose signature is another one after the edits, or is removed.
     """
     tracks = {
         key: _Track(

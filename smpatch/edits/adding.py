@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from smpatch.patch_table import Table
     from smpatch.proof.numbers import KeptSignatures
 
-__all__ = ["AddClassify", "AddPredict", "AddRegress", "AddSignature"]
-
 NamedTensors = tuple[Mapping[str, TensorRef], Mapping[str, TensorRef]]
 """Alias to tensor, for the inputs and for the outputs."""
 

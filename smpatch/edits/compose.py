@@ -22,15 +22,7 @@ from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.keys import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
-from smpatch.fragments import (
-    Asked,
-    Fragment,
-    Mode,
-    RecipeOf,
-    SignatureOf,
-    Tracing,
-    asked_list,
-)
+from smpatch.fragments import Asked, Fragment, Mode, RecipeOf, SignatureOf, Tracing, asked_list
 from smpatch.functions.binding import bound_inputs
 from smpatch.functions.fitting import addressed, inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Start, starts
@@ -46,8 +38,6 @@ from smpatch.proof.sameness import signature_computation
 from smpatch.recipes import RECIPES
 from smpatch.rules import Note, breaches
 from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
-
-__all__ = ["Compose"]
 
 _ASKED = ("before", "after", "bind", "from-input", "dummy-input")
 _LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}

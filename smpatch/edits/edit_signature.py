@@ -42,8 +42,6 @@ from smpatch.rules import METHODS
 from smpatch.signature import Shape, SignatureDef, Spec
 from smpatch.tensor_refs import TensorRef, tensor_refs
 
-__all__ = ["CHANGES", "EditSignature"]
-
 CHANGES = (
     "rename-input",
     "rename-output",
@@ -280,9 +278,7 @@ class EditSignature(Edit):
         elif there is not None:
             inputs, outputs = self._sides
             signatures[self.key] = replace(
-                there,
-                inputs=inputs.followed(there.inputs),
-                outputs=outputs.followed(there.outputs),
+                there, inputs=inputs.followed(there.inputs), outputs=outputs.followed(there.outputs)
             )
 
     def track(self, tracker: Tracker) -> None:

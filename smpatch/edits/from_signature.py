@@ -20,8 +20,6 @@ from smpatch.patch_table import Table
 from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures, tensor
 from smpatch.proof.requests import Names, Request, output, tensor_names
 
-__all__ = ["FromSignature"]
-
 
 @dataclass(frozen=True, slots=True)
 class FromSignature(Making):

@@ -29,8 +29,6 @@ from smpatch.proof.numbers import KeptSignatures
 from smpatch.proof.requests import kept
 from smpatch.rules import check_free, check_key
 
-__all__ = ["Copy", "Remove", "Rename"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Moving(Edit):

@@ -19,8 +19,6 @@ from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.savedmodel.draft import Draft
 
-__all__ = ["RemoveMetaGraph", "Retag"]
-
 
 @dataclass(frozen=True, slots=True)
 class Retag(MetaGraphEdit):
@@ -180,8 +178,7 @@ def _place(meta_graphs: tuple[MetaGraph, ...], source: tuple[str, ...] | int) ->
     if isinstance(source, int):
         if 0 <= source < len(meta_graphs):
             return source
-        found = f"there is no MetaGraph {source}"
-        raise TagSetError(found, hint=hint)
+        raise TagSetError(f"there is no MetaGraph {source}", hint=hint)
     for number, each in enumerate(meta_graphs):
         if set(each.tags) == set(source):
             return number

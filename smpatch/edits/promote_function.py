@@ -17,8 +17,6 @@ from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures
 from smpatch.proof.requests import FunctionRequest
 from smpatch.rules import Note
 
-__all__ = ["PromoteFunction"]
-
 
 @dataclass(frozen=True, slots=True)
 class PromoteFunction(Making):

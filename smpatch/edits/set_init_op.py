@@ -25,6 +25,7 @@ from smpatch.editing.edit import Change, Context, Edit, Expected, NotAppliedErro
 from smpatch.editing.tracking import Tracker
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
+from smpatch.functions.calls import untaken
 from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import conditional, in_frame, reach
@@ -36,8 +37,6 @@ from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
 from smpatch.signature import names_of
-
-__all__ = ["SetInitOp"]
 
 _GROUP = "init_op"
 """The name of a node that runs several operations; a number is added if the name is taken."""
@@ -100,7 +99,7 @@ class SetInitOp(Edit):
             if not meta_graph.parts.can_change_graph:
                 found = "a model in text form cannot be given the node that runs several operations"
                 raise RefusedError(found, where="--init-op", hint="name one operation")
-            name = _free(meta_graph)
+            name = untaken(_GROUP, meta_graph.graph.__contains__)
             node = schema.NodeDef(
                 name=name, op="NoOp", input=[f"^{each}" for each in self.operations]
             )
@@ -171,8 +170,7 @@ def _check(meta_graph: MetaGraph, name: str) -> None:
     switch = conditional(graph, tensor) if walk.branches else None
     if enter or switch:
         found = f"it runs only inside a loop or branch (behind {enter or switch!r})"
-        hint = "name an operation outside of it"
-        raise TensorUnservableError(found, where=where, hint=hint)
+        raise TensorUnservableError(found, where=where, hint="name an operation outside of it")
 
 
 def _asset_tensors(meta_graph: MetaGraph) -> list[str]:
@@ -250,14 +248,6 @@ def _own(meta_graph: MetaGraph, names: Sequence[str]) -> list[str]:
     collections = load_time.init_op_of_collections(meta_graph)
     used.update(collections.names if collections is not None else ())
     return [each for each in candidates if each not in used]
-
-
-def _free(meta_graph: MetaGraph) -> str:
-    graph, number, name = meta_graph.graph, 0, _GROUP
-    while name in graph:
-        number += 1
-        name = f"{_GROUP}_{number}"
-    return name
 
 
 def _entry(name: str) -> bytes:

@@ -30,18 +30,10 @@ from smpatch.signature import (
 )
 from smpatch.values import tensor_proto
 
-__all__ = ["Bound", "Constants", "Follow", "bound_inputs"]
-
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A dimension that has the size of a dimension of another input.
-
-    Attributes:
-        alias: The other input.
-        dtype: Its element type.
-        axis: The dimension.
-    """
+    """A dimension that has the size of a dimension of another input."""
 
     alias: str
     dtype: str
@@ -67,11 +59,6 @@ class Bound:
 
 def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values to which inputs are bound, by alias.
-
-    Args:
-        source: The signature to start from.
-        key: Its key.
-        bind: The value of each bound input, by alias.
 
     Raises:
         RefusedError: There is no such input, it is not dense, or the value does not fit it.
@@ -131,11 +118,7 @@ def _followed(axis: int, others: Mapping[str, TensorSpec], where: str) -> Follow
 
 
 class Constants:
-    """Nodes that yield the values of inputs.
-
-    Attributes:
-        nodes: ``NodeDef`` messages.
-    """
+    """Nodes that yield the values of inputs."""
 
     def __init__(self, prefix: str, inputs: Mapping[str, str], copied: Container[str]) -> None:
         """Keep the names; make no node yet.

@@ -15,7 +15,7 @@ Sources: ``tensorflow/core/framework/function.proto``,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,22 +24,6 @@ from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.graph.index import CALLS, GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
-
-__all__ = [
-    "STANDS_FOR",
-    "Result",
-    "call",
-    "check_call",
-    "clone",
-    "fresh_name",
-    "function_of",
-    "named",
-    "node_stem",
-    "numbered",
-    "placeholder",
-    "redirected",
-    "zeros",
-]
 
 
 def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
@@ -106,11 +90,17 @@ def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
         graph: The graph.
         taken: Names that are in use already; the returned name is added.
     """
+    name = untaken(wanted, lambda each: each in graph or each in taken or _spelled(each, graph))
+    taken.add(name)
+    return name
+
+
+def untaken(wanted: str, is_taken: Callable[[str], bool]) -> str:
+    """Return a name that is not taken: the wanted name, with a number if necessary."""
     name, count = wanted, 0
-    while name in graph or name in taken or _spelled(name, graph):
+    while is_taken(name):
         count += 1
         name = f"{wanted}_{count}"
-    taken.add(name)
     return name
 
 

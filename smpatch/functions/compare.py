@@ -12,17 +12,10 @@ from smpatch.graph.objects import ObjectGraph, keyword_arguments
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, same_parameters
 
-__all__ = ["Disagreement", "differences", "disagreements"]
-
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One signature that TF Serving and Python read differently.
-
-    Attributes:
-        key: The signature key.
-        found: The difference, in words.
-    """
+    """One signature that TF Serving and Python read differently."""
 
     key: str
     found: str
@@ -38,14 +31,7 @@ def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
 
 
 def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
-    """Compare the signatures of both halves: keys, names of inputs and outputs.
-
-    Args:
-        meta_graph: The MetaGraph; without an object graph nothing can disagree.
-
-    Returns:
-        The differences, sorted by key.
-    """
+    """Return the differences of keys, inputs and outputs between both halves, sorted by key."""
     if not meta_graph.has_object_graph:
         return ()
     objects = meta_graph.objects

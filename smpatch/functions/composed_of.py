@@ -22,8 +22,6 @@ from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, names_of
 
-__all__ = ["ComposedOf", "compositions"]
-
 _CALL = re.compile(r"[^/]+_(before|after)(?:_\d+)?/([^/]+?)(?:_\d+)?")
 _BOUND = re.compile(r"[^/]+/bound/([^/]+)")
 _COPY = re.compile(r"[^/]+/(.+)")

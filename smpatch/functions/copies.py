@@ -29,8 +29,6 @@ from typing import Any
 from smpatch.graph.index import GraphIndex, full, op_of
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
 
-__all__ = ["Copies", "copies", "with_names"]
-
 _ENTER = frozenset({"Enter", "RefEnter"})
 _EXIT = frozenset({"Exit", "RefExit"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})

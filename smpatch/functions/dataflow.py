@@ -21,8 +21,6 @@ from smpatch.graph.resolve import OpDefMissingError, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["DataNode", "Dataflow", "Port", "dataflow"]
-
 _MOST_OUTPUTS = 1 << 16
 """The most outputs of a node that are read."""
 
@@ -32,12 +30,7 @@ _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
 
 
 class Port(NamedTuple):
-    """An output of a node.
-
-    Attributes:
-        node: The place of the node in ``Dataflow.nodes``.
-        output: The number of the output.
-    """
+    """An output of a node."""
 
     node: int
     output: int
@@ -96,10 +89,6 @@ class Dataflow:
 
 def dataflow(meta_graph: MetaGraph, source: SignatureDef) -> Dataflow:
     """Return the data flow of a signature.
-
-    Args:
-        meta_graph: The MetaGraph.
-        source: A signature of it.
 
     Raises:
         RefusedError: A call leads to too many tensors, or calls are nested too deeply.

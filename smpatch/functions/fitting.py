@@ -26,8 +26,6 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["addressed", "inputs_before", "outputs_after", "signature_of"]
-
 
 def inputs_before(needed: Mapping[str, Spec], fragment: Fragment) -> dict[str, Spec]:
     """Return the inputs that a signature has with a function before it.

@@ -22,7 +22,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
 from smpatch.graph.composites import dense_results
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
@@ -30,15 +30,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import TensorSpec, shape_from_proto, shape_text
-
-__all__ = [
-    "Promotable",
-    "find_function",
-    "is_internal",
-    "promotable",
-    "promote",
-    "training_remark",
-]
 
 _INSTEAD = (
     "if a signature calls it, --from-signature gives access to dense tensors inside the function"
@@ -185,8 +176,7 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
             for remark, each in marked
         )
         found = f"it has {len(traces)} traces"
-        hint = f"name one of them: {choices}"
-        raise RefusedError(found, where=f"function {name!r}", hint=hint)
+        raise RefusedError(found, where=f"function {name!r}", hint=f"name one of them: {choices}")
     if traces:
         return _described(meta_graph, name, traces[0].function)
     if name in objects.concrete_functions:
@@ -282,11 +272,7 @@ def _unique(names: Iterable[str]) -> list[str]:
     """Add numbers to names that occur twice, so that all names are different."""
     found: dict[str, None] = {}
     for name in names:
-        fresh, count = name, 0
-        while fresh in found:
-            count += 1
-            fresh = f"{name}_{count}"
-        found[fresh] = None
+        found[untaken(name, found.__contains__)] = None
     return list(found)
 
 

@@ -29,8 +29,6 @@ from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, TensorSpec, names_of
 
-__all__ = ["Opened", "Start", "opened", "starts"]
-
 _DEEPEST = 100
 """The most nested calls; no model has more."""
 

@@ -34,8 +34,6 @@ from smpatch.savedmodel.parts import Addition
 from smpatch.signature import TensorSpec, shape_proto
 from smpatch.tensor_refs import TensorRef
 
-__all__ = ["expose"]
-
 
 @dataclass(slots=True)
 class _Site:

@@ -26,8 +26,6 @@ from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, SignatureDef, TensorSpec, names_of, shape_from_proto
 
-__all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner", "layer_outputs"]
-
 _MOST_INSIDE, _DEEPEST = 250_000, 100
 """The most tensors and nodes to which a call leads, on all paths; and the most nested calls."""
 

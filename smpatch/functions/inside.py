@@ -22,17 +22,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Changes
 from smpatch.signature import SignatureDef, TensorSpec, compatible, names_of
 
-__all__ = [
-    "PARAMETERS",
-    "Inside",
-    "fetchable",
-    "form_refusal",
-    "inside",
-    "matching",
-    "servable",
-    "spelled",
-]
-
 _UNFED = frozenset({"Placeholder", "PlaceholderV2"})
 """Placeholders without a default."""
 
@@ -106,14 +95,7 @@ def inside(
 def spelled(
     meta_graph: MetaGraph, signature: str, tensors: Iterable[Inner], ambiguous: Collection[str]
 ) -> dict[Inner, str]:
-    """Return the text for each tensor: its name, with its calls if the name is not enough.
-
-    Args:
-        meta_graph: The MetaGraph.
-        signature: The signature key.
-        tensors: The tensors.
-        ambiguous: The names that several tensors inside the signature's functions have.
-    """
+    """Return the text for each tensor: its name, with its calls if the name is not enough."""
     outputs, graph = meta_graph.signatures[signature].outputs, meta_graph.graph
     found: dict[Inner, str] = {}
     for each in tensors:

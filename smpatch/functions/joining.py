@@ -21,7 +21,7 @@ from smpatch.arguments import Constant
 from smpatch.errors import AliasError, RefusedError, UsageError
 from smpatch.fragments import Asked, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.fitting import inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Opened, Start, opened
@@ -32,8 +32,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec, compatible, names_of
-
-__all__ = ["DUMMY", "Composed", "Composition", "fragments", "join", "prefix_of", "source_of"]
 
 DUMMY = TensorSpec("", "float32", (None,))
 """An input that nothing reads: a number for each example of the batch."""
@@ -95,11 +93,6 @@ def source_of(
 ) -> Opened:
     """Return the signature that an edit starts from, with the tensors that become inputs.
 
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The request.
-        found: The tensors that become inputs, by alias.
-
     Raises:
         RefusedError: There is no such signature, or a tensor cannot become an input of it.
         UsageError: The request composes nothing.
@@ -118,11 +111,6 @@ def join(
     meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
 ) -> Composed:
     """Put functions before and after a signature, and constants in the place of inputs.
-
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The request; its functions are traced.
-        found: The tensors that become inputs, by alias.
 
     Raises:
         RefusedError: Something does not fit.
@@ -281,13 +269,8 @@ def prefix_of(key: str, graph: GraphIndex) -> str:
     """Return a prefix for names of new nodes that no name of the graph or a function has."""
     stem = node_stem(key).lstrip("_-") or "signature"
     tops = {name.partition("/")[0] for name in graph}
-    wanted, count = stem, 0
-    while wanted in tops or any(
-        f"{wanted}/".encode() in body for body in graph.function_bodies.values()
-    ):
-        count += 1
-        wanted = f"{stem}_{count}"
-    return wanted
+    bodies = graph.function_bodies.values()
+    return untaken(stem, lambda e: e in tops or any(f"{e}/".encode() in body for body in bodies))
 
 
 class _Calls:

@@ -20,25 +20,6 @@ from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF
 
-__all__ = [
-    "FILLS",
-    "INIT_OP",
-    "REFERENCES_ON",
-    "TABLES",
-    "VARIABLES",
-    "InitOp",
-    "State",
-    "Writer",
-    "asset_files",
-    "filling",
-    "init_op",
-    "init_op_of_collections",
-    "overwriting",
-    "state_behind",
-    "state_of",
-    "writers",
-]
-
 INIT_OP = "__saved_model_init_op"
 """The key in ``signature_def`` of the entry that names the init op, and the key of its output."""
 
@@ -101,13 +82,7 @@ class InitOp(NamedTuple):
 
 
 class State(NamedTuple):
-    """The identity of a variable or table: two nodes with one identity are one variable or table.
-
-    Attributes:
-        is_table: Whether it is a table.
-        container: The container.
-        shared_name: The name in the container.
-    """
+    """The identity of a variable or table; two nodes with one identity are the same one."""
 
     is_table: bool
     container: bytes
@@ -186,10 +161,6 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
 
     A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``,
     passes it on, or takes only the value of a variable of TensorFlow 1.
-
-    Args:
-        meta_graph: The MetaGraph.
-        names: The operations.
     """
     found: set[Writer] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, names):
@@ -235,10 +206,6 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     """Return the operations that fill tables, or a ``NoOp`` that groups them.
 
     A ``NoOp`` counts only if it gives no value to a variable that the saver restores.
-
-    Args:
-        meta_graph: The MetaGraph.
-        tables: Names of nodes.
     """
     graph = meta_graph.graph
     wirings = [graph.wiring(name) for name in graph]

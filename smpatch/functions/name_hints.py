@@ -15,17 +15,10 @@ from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
 
-__all__ = ["leading", "name_hint"]
-
 
 @contextmanager
 def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
-    """Add a hint from signatures and functions to the error about a missing node.
-
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The edit that runs inside, such as an ``AddPredict``.
-    """
+    """Add a hint from signatures and functions to the error about a missing node."""
     try:
         yield
     except NodeNotFoundError as error:

@@ -15,8 +15,6 @@ from smpatch.errors import SmpatchError
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["is_wider", "with_open_sizes"]
-
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
 

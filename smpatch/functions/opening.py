@@ -34,8 +34,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_proto
 
-__all__ = ["Opening", "tensor_of", "unread"]
-
 _INPUT_SHAPES = "_input_shapes"
 """Attribute of a function: a shape for each argument. ``tf.saved_model.load`` requires it."""
 
@@ -51,13 +49,7 @@ class _Site:
 
 
 class _Copy(NamedTuple):
-    """A copied function.
-
-    Attributes:
-        name: Its name.
-        kept: The places of the old arguments that it keeps.
-        aliases: The aliases of the inputs that follow these arguments.
-    """
+    """A copied function."""
 
     name: str
     kept: tuple[int, ...]

@@ -30,8 +30,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
 from smpatch.signature import SignatureDef
 
-__all__ = ["pruned"]
-
 _REMOVABLE = CALLS | {"Placeholder", "Const"}
 """The operations of nodes that are appended for a signature, beside operations without a state. No
 other node can share a state of them by a name."""

@@ -22,8 +22,6 @@ from smpatch.savedmodel.file_kinds import recognise
 if TYPE_CHECKING:
     from smpatch.savedmodel.checkpoint import Index
 
-__all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables"]
-
 _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 
@@ -71,12 +69,7 @@ def needed_at_load(meta_graph: MetaGraph) -> bool:
 
 
 def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, ...]:
-    """Return the files that the restore operation needs and that are missing or too short.
-
-    Args:
-        directory: The SavedModel.
-        meta_graph: One of its MetaGraphs.
-    """
+    """Return the files that the restore operation needs and that are missing or too short."""
     if not restored_variables(meta_graph):
         return ()
     from smpatch.savedmodel.checkpoint import INDEX, read_index

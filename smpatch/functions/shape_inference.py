@@ -26,8 +26,6 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import GRAPH_LIBRARY, LIBRARY_FUNCTION
 from smpatch.signature import Shape
 
-__all__ = ["Infer", "Place", "shapes"]
-
 Infer = Callable[[bytes, Sequence[str]], Mapping[str, Shape]]
 """Asks TensorFlow for the shapes of tensors: takes a ``GraphDef`` and names of its tensors, and
 returns the shapes that TensorFlow can infer, by name."""
@@ -63,11 +61,6 @@ class _UntoldError(Exception):
 
 def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list[Shape]:
     """Return the shapes that TensorFlow infers of some tensors.
-
-    Args:
-        meta_graph: The MetaGraph.
-        places: The tensors.
-        infer: Asks TensorFlow.
 
     Returns:
         A shape for each; None if TensorFlow cannot infer one, or if the file does not define all

@@ -24,8 +24,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Reference
 from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_from_proto
 
-__all__ = ["copied", "put", "removed", "renamed"]
-
 
 def put(
     meta_graph: MetaGraph, key: str, signature: SignatureDef, old: SignatureDef | None = None

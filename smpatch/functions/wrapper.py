@@ -26,24 +26,12 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, parameter, shape_proto
 
-__all__ = [
-    "ALONE",
-    "argument_names",
-    "dense",
-    "wrap",
-]
-
 ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's view as it is"
 
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
-    """A captured input of a wrapper.
-
-    Attributes:
-        number: The number of the object.
-        arg: Its declaration in the function, an ``OpDef.ArgDef``.
-    """
+    """A captured input of a wrapper."""
 
     number: int
     arg: Any
@@ -288,8 +276,7 @@ def _between(
 def _check_copyable(meta_graph: MetaGraph, name: str) -> None:
     wiring = meta_graph.graph.wiring(name)
     if wiring.op in _V1_CONTROL_FLOW:
-        found = f"{name!r} is control flow of TensorFlow 1 ({wiring.op})"
-        raise RefusedError(found, hint=ALONE)
+        raise RefusedError(f"{name!r} is control flow of TensorFlow 1 ({wiring.op})", hint=ALONE)
     if wiring.op in {"Placeholder", "PlaceholderV2"}:
         raise RefusedError(f"the placeholder {name!r} is not fed", hint=ALONE)
     op_def = meta_graph.functions.op_def(wiring.op)
@@ -299,8 +286,7 @@ def _check_copyable(meta_graph: MetaGraph, name: str) -> None:
     if not wiring.inputs and any(
         output.dtype == "resource" for output in outputs(op_def, meta_graph.graph.node(name).attr)
     ):
-        found = f"it is not certain which object the resource {name!r} is"
-        raise RefusedError(found, hint=ALONE)
+        raise RefusedError(f"it is not certain which object the resource {name!r} is", hint=ALONE)
 
 
 def _declared(meta_graph: MetaGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time

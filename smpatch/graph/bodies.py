@@ -21,23 +21,6 @@ from smpatch.errors import SmpatchError
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex
 
-__all__ = [
-    "Body",
-    "Computation",
-    "FingerprintError",
-    "FunctionBody",
-    "InnerFeeds",
-    "MainBody",
-    "Parts",
-    "Scope",
-    "Source",
-    "Value",
-    "components",
-    "digest",
-    "main_source",
-    "with_given",
-]
-
 
 def components(
     roots: Iterable[str], needs: Callable[[str], Iterable[str]]

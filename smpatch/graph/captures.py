@@ -30,8 +30,6 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.graph.objects import ObjectGraph
 
-__all__ = ["Captures", "Crossed"]
-
 _VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0
 
@@ -69,14 +67,7 @@ class Captures:
     def __init__(
         self, graph: GraphIndex, library: FunctionLibrary, objects: ObjectGraph, restore_op: str
     ) -> None:
-        """Compute the mapping.
-
-        Args:
-            graph: The main graph.
-            library: Its functions.
-            objects: The object graph.
-            restore_op: The node that calls the restore function; empty if there is none.
-        """
+        """Compute the mapping."""
         self._graph = graph
         self._library = library
         self._objects = objects

@@ -19,8 +19,6 @@ from smpatch import dtypes
 from smpatch.graph.objects import Leaf, component_count, flattened
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
-__all__ = ["dense_results"]
-
 
 def dense_results(structure: Any, types: Iterable[int]) -> list[Leaf] | None:  # noqa: ANN401 - a StructuredValue
     """Return the dense tensors of a function's results, in the order of the function.

@@ -24,8 +24,6 @@ from smpatch.graph.index import CALLS, GraphIndex, called
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
-__all__ = ["FunctionLibrary", "attributes"]
-
 _NUMBERED = re.compile(r"_0*([0-9]{1,19})$")
 """A number without thousands of digits, which neither TensorFlow nor Python reads."""
 

@@ -26,8 +26,6 @@ from smpatch.errors import ModelUnreadableError
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
 
-__all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "called", "full", "op_of"]
-
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION, _FUNCTION_SIGNATURE = 1, 1
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTR = 1, 2, 3, 5
@@ -36,7 +34,6 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _DEPTH = 2
 """The number of messages that enclose a ``GraphDef``."""
 
-_NAME_TAG = _NODE_NAME << 3 | wire.BYTES
 _NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
 _MORE = 0x80
 """The bit of a byte after which a varint continues."""

@@ -30,8 +30,6 @@ from numpy.typing import NDArray
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["DONE", "SEVERAL", "SPECIAL", "Numbered", "numbered"]
-
 _Ints = NDArray[np.int64]
 _Hashes = NDArray[np.uint64]
 _Bytes = NDArray[np.uint8]

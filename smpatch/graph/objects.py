@@ -24,18 +24,6 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import TensorSpec, shape_from_proto
 
-__all__ = [
-    "Leaf",
-    "ObjectGraph",
-    "Trace",
-    "component_count",
-    "constants",
-    "flattened",
-    "keyword_arguments",
-    "leaves",
-    "parts",
-]
-
 _KEYWORD_ARGUMENTS = "1"
 """The place of the keyword arguments in ``canonicalized_input_signature``."""
 
@@ -88,8 +76,7 @@ class ObjectGraph:
         try:
             self._message = schema.SavedObjectGraph.FromString(data)
         except DecodeError as error:
-            found = f"the object graph cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(f"the object graph cannot be decoded: {error}") from error
         self._children: dict[int, dict[str, int]] = {}
 
     def __len__(self) -> int:

@@ -17,8 +17,6 @@ from typing import Any
 from smpatch import schema
 from smpatch.graph.index import GraphIndex
 
-__all__ = ["MoreOpDefs", "OpDefs", "find_op_def"]
-
 MoreOpDefs = Callable[[], Mapping[str, Any]]
 """Returns the operations that TensorFlow registers, by name."""
 
@@ -27,9 +25,6 @@ class OpDefs(Mapping[str, Any]):
     """The definitions (``OpDef``) of operations, by name.
 
     A lookup finds those of the model and of TensorFlow; iteration yields only the model's.
-
-    Attributes:
-        own: The definitions that the model has.
     """
 
     def __init__(self, own: Mapping[str, Any], more: MoreOpDefs | None = None) -> None:

@@ -17,8 +17,6 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.graph.reach import behind
 
-__all__ = ["automatic", "auxiliary", "fixed_sizes", "needed", "operations"]
-
 _AUXILIARY = re.compile(
     r".*Summary(V2)?|(Ref)?(Switch|Merge|Enter|Exit|NextIteration)|LoopCond|Assert|Print(V2)?"
     r"|Shape(N)?|Size|Rank|CheckNumerics|BroadcastGradientArgs|(Ref)?Identity.*Grad|.*Grad(V2)?"
@@ -102,10 +100,6 @@ def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str],
 
     TensorFlow collects them for an op list in the same way: a node calls a function if its
     operation has the name of the function, or if its operation is one of ``CALLS``.
-
-    Args:
-        graph: The main graph.
-        functions: Its functions.
 
     Returns:
         The names of the operations in the main graph, and of those in functions.

@@ -26,19 +26,6 @@ from smpatch.graph.index import CALLS, GraphIndex, called, full, op_of
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
 
-__all__ = [
-    "Behind",
-    "Reach",
-    "behind",
-    "conditional",
-    "framed",
-    "in_body",
-    "in_frame",
-    "in_graph",
-    "reach",
-    "reads_besides",
-]
-
 
 class Behind(NamedTuple):
     """A node that a tensor needs.
@@ -320,10 +307,6 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
     On the way back, an ``Exit`` leads into a loop that is already over, and an ``Enter`` leads out
     of a loop. An ``Enter`` without an ``Exit`` belongs to the loop in which the tensor is.
 
-    Args:
-        graph: The graph.
-        tensor: Full name of the tensor.
-
     Returns:
         The name of the ``Enter`` node of the frame, or None if the tensor is outside.
     """
@@ -378,11 +361,7 @@ def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
 
 
 def conditional(graph: GraphIndex, tensor: str) -> str | None:
-    """Return whether a tensor has a value only if a conditional takes one branch.
-
-    Args:
-        graph: The graph.
-        tensor: Full name of the tensor, outside any while loop.
+    """Return whether a tensor outside loops has a value only if a conditional takes one branch.
 
     Returns:
         The name of the ``Switch`` node that decides, or None.

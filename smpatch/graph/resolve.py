@@ -32,20 +32,6 @@ from smpatch.graph.op_defs import find_op_def
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
-__all__ = [
-    "Attributes",
-    "NodeNotFoundError",
-    "OpDefMissingError",
-    "Output",
-    "Resolved",
-    "Resolver",
-    "TensorName",
-    "constant_shape",
-    "nearest",
-    "outputs",
-    "parse",
-]
-
 Attributes = Callable[[str], Any]
 """Returns the ``AttrValue`` of an attribute by its name, or None."""
 

@@ -23,8 +23,6 @@ from smpatch.graph.operations import automatic, auxiliary
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, TensorSpec, shape_text
 
-__all__ = ["LISTED", "OFFERED", "computation"]
-
 LISTED, OFFERED = "a", "x"
 """The states of a tensor that can become an output: ``suggest`` lists it, or ``suggest --all``."""
 
@@ -38,11 +36,6 @@ def computation(
     meta_graph: MetaGraph, key: str, infer: Infer | None = None
 ) -> tuple[dict[str, Any], str]:
     """Return the computation of a signature for JSON, and an error if no tensor can be an output.
-
-    Args:
-        meta_graph: The MetaGraph.
-        key: The signature key.
-        infer: A function that asks TensorFlow for shapes that the file does not record.
 
     Raises:
         RefusedError: Functions call functions without end.

@@ -15,8 +15,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.page.computation import computation
 from smpatch.signature import CLASSIFY, REGRESS, Spec, TensorSpec, parameter, shape_text
 
-__all__ = ["ARGUMENT", "KEY", "Form", "Page", "Proposal", "Section", "document"]
-
 KEY, ARGUMENT = 0, 1
 """The placeholders in a form for the key of the new signature, and for alias and tensor."""
 
@@ -93,9 +91,6 @@ class Page:
 
 def document(page: Page) -> dict[str, Any]:
     """Return the data of a page, for JSON.
-
-    Args:
-        page: The subject of the page.
 
     Raises:
         TensorNotFoundError: A section names a signature that its MetaGraph does not have.
@@ -206,13 +201,7 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
             known = signature is not None and concrete is not None
             # If Python has a composite tensor, signature_def may have its parts.
             differs = whole and known and _contradict(one, other)
-            yield {
-                "kind": kind,
-                "alias": alias,
-                "served": one,
-                "traced": other,
-                "differs": differs,
-            }
+            yield {"kind": kind, "alias": alias, "served": one, "traced": other, "differs": differs}
     for _, alias, dtype, shape, value in default_rows(
         {} if signature is None else signature.defaults
     ):

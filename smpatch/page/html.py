@@ -16,19 +16,13 @@ import importlib.resources
 import json
 from collections.abc import Mapping
 
-__all__ = ["html"]
-
 _SCRIPTS = ("text.js", "data.js", "rows.js", "tree.js", "layout.js", "drawing.js", "detail.js")
 _LAST = "page.js"
 """The script that starts the page; it uses the functions of the other scripts."""
 
 
 def html(data: Mapping[str, object]) -> str:
-    """Return a page as HTML.
-
-    Args:
-        data: The result of ``document``.
-    """
+    """Return the data of ``document`` as a page in HTML."""
     style = _read("page.css")
     script = "\n".join(['"use strict";', *map(_read, (*_SCRIPTS, _LAST))])
     policy = "; ".join(
@@ -52,8 +46,7 @@ def html(data: Mapping[str, object]) -> str:
     for name, part in parts.items():
         before, mark, after = page.partition(f"{{{{{name}}}}}")
         if not mark:
-            message = f"page.html has no place for {name}"
-            raise LookupError(message)
+            raise LookupError(f"page.html has no place for {name}")
         page = before + part + after
     return page
 

@@ -93,8 +93,6 @@ from smpatch.op_libraries import is_package
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
 
-__all__ = ["Patch", "load_patch", "parse_patch"]
-
 _VERSION = 1
 
 _LARGEST = 1 << 24

@@ -22,15 +22,9 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.requests import PART, ComposedRequest, Names
 from smpatch.values import tensor_proto
 
-__all__ = ["composed_computation", "still_needed", "value_fingerprint"]
-
 
 def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
     """Return the computation that a composed signature must have.
-
-    Args:
-        before: The MetaGraph before the edit.
-        request: The request for the signature.
 
     Raises:
         FingerprintError: The graph refers to a node or function that is missing.

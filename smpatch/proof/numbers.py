@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from smpatch.arguments import Constant
 from smpatch.tensor_refs import TensorRef, named_tensors
 
-__all__ = ["Kept", "KeptNames", "KeptSignatures", "named", "tensor"]
-
 
 @dataclass(frozen=True, slots=True)
 class KeptNames:

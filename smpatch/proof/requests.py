@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from smpatch.functions.function_signature import Promotable
     from smpatch.functions.inner_tensors import Inner
 
-__all__ = [
-    "PART",
-    "AnyRequest",
-    "ComposedRequest",
-    "FunctionRequest",
-    "Names",
-    "Request",
-    "full",
-    "kept",
-    "on_tensors",
-    "output",
-    "tensor_names",
-]
-
 PART = "\0"
 """The first character of the label of a part of a composite tensor. No alias has it."""
 
@@ -65,13 +51,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
-    """The request that a signature computes what a traced function computes.
-
-    Attributes:
-        function: The function.
-        inputs: Alias to the name of an argument.
-        outputs: Alias to the name of a result.
-    """
+    """The request that a signature computes what a traced function computes."""
 
     function: Promotable
     inputs: Mapping[str, str]

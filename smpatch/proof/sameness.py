@@ -32,9 +32,6 @@ from smpatch.proof.requests import (
 )
 from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
-__all__ = ["prove", "python_computation", "signature_computation"]
-
-
 _REPORT = "the model is unchanged; please report this"
 
 
@@ -177,13 +174,7 @@ def python_computation(
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A MetaGraph before and after an edit.
-
-    Attributes:
-        before: The MetaGraph before the edit.
-        after: The same after the edit.
-        changed: The nodes and functions that the edit changes or removes.
-    """
+    """A MetaGraph before and after an edit."""
 
     before: MetaGraph
     after: MetaGraph

@@ -22,8 +22,6 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.runtime.questions import Array
 from smpatch.signature import shape_from_proto
 
-__all__ = ["UnmakeableError", "array_of", "from_numpy", "numpy_type", "tensor_of", "to_numpy"]
-
 _MOST = 1 << 28
 """The most elements of a tensor that is decoded: a damaged shape may have any size."""
 
@@ -97,18 +95,15 @@ def array_of(tensor: bytes) -> Array:
     try:
         message = schema.TensorProto.FromString(tensor)
     except DecodeError as error:
-        found = f"a tensor cannot be decoded: {error}"
-        raise UnmakeableError(found) from error
+        raise UnmakeableError(f"a tensor cannot be decoded: {error}") from error
     name = dtypes.name(message.dtype)
     shape = shape_from_proto(message.tensor_shape)
     if shape is None or any(size is None for size in shape):
-        found = "a tensor has no complete shape"
-        raise UnmakeableError(found)
+        raise UnmakeableError("a tensor has no complete shape")
     sizes = tuple(size or 0 for size in shape)
     count = math.prod(sizes)
     if count > _MOST:
-        found = f"a tensor has {count} elements, which are too many"
-        raise UnmakeableError(found)
+        raise UnmakeableError(f"a tensor has {count} elements, which are too many")
     try:
         np.broadcast_to(np.uint8(0), sizes)
     except ValueError as error:
@@ -122,13 +117,11 @@ def array_of(tensor: bytes) -> Array:
         return Array(message.dtype, sizes, strings=tuple(strings))
     kind = numpy_type(name)
     if kind is None:
-        found = f"a tensor has the type {name}, which is not fed"
-        raise UnmakeableError(found)
+        raise UnmakeableError(f"a tensor has the type {name}, which is not fed")
     if message.tensor_content:
         there, needed = len(message.tensor_content), count * kind.itemsize
         if there != needed:
-            found = f"a tensor has {there} bytes, but its shape needs {needed}"
-            raise UnmakeableError(found)
+            raise UnmakeableError(f"a tensor has {there} bytes, but its shape needs {needed}")
         return Array(message.dtype, sizes, data=bytes(message.tensor_content))
     return from_numpy(_numbers(message, name, kind, count).reshape(sizes), name)
 
@@ -162,8 +155,7 @@ def _strings(content: bytes, count: int) -> list[bytes]:
     except ModelUnreadableError as error:
         raise UnmakeableError(f"strings of a tensor cannot be decoded: {error}") from error
     if at + sum(lengths) != len(content):
-        found = f"a tensor has {len(content)} bytes, and its strings need others"
-        raise UnmakeableError(found)
+        raise UnmakeableError(f"a tensor has {len(content)} bytes, and its strings need others")
     ends = itertools.accumulate(lengths, initial=at)
     return [content[start:end] for start, end in itertools.pairwise(ends)]
 

@@ -17,8 +17,6 @@ from smpatch import dtypes
 from smpatch.runs.arrays import to_numpy
 from smpatch.runtime.questions import Array
 
-__all__ = ["EXACT", "Comparison", "Tolerance", "compare", "worst"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -76,13 +74,7 @@ class Comparison:
 def compare(
     value: Sequence[Array], reference: Sequence[Array], tolerance: Tolerance = EXACT
 ) -> Comparison:
-    """Compare a value with its reference.
-
-    Args:
-        value: The tensors of which an output consists: one, or the parts of a sparse one.
-        reference: The tensors that they should equal, in the same order.
-        tolerance: The allowed difference.
-    """
+    """Compare the tensors of an output with those that they should equal, in the same order."""
     if len(value) != len(reference):
         return Comparison(same=False, found=f"{len(value)} tensors, not {len(reference)}")
     return worst(_compare(*pair, tolerance) for pair in zip(value, reference, strict=True))

@@ -19,8 +19,6 @@ from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 from smpatch.warmup import records
 
-__all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "placed"]
-
 Names = Mapping[str, tuple[str, ...]]
 
 _RECORDS = (".tfrecord", ".tfrecords")
@@ -177,17 +175,11 @@ class Feeds:
         if array is None and default is not None:
             array = array_of(default)
         if not isinstance(array, Array) or not isinstance(spec, TensorSpec):
-            message = f"the file has no values for the input {alias!r}"
-            raise UnmakeableError(message)
+            raise UnmakeableError(f"the file has no values for the input {alias!r}")
         return array
 
     def has_some(self, key: str, inputs: Mapping[str, Spec]) -> bool:
-        """Return whether the file has values for an input of a signature.
-
-        Args:
-            key: The signature key.
-            inputs: Alias to spec.
-        """
+        """Return whether the file has values for an input of a signature."""
         names = set(self._given or ())
         return any(names & {alias, f"{key}/{alias}"} for alias in inputs)
 
@@ -211,12 +203,7 @@ def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[
 
 
 def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
-    """Return values by the names of the tensors that are fed.
-
-    Args:
-        inputs: Alias to spec.
-        values: Alias to the values of its tensors, for all of these inputs.
-    """
+    """Return values by the names of the tensors that are fed."""
     return {
         tensor.name: array
         for alias, spec in inputs.items()

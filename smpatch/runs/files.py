@@ -28,8 +28,6 @@ from smpatch.savedmodel.directory import open_regular
 from smpatch.shapes import MAX_RANK
 from smpatch.values import finite, tensor_proto
 
-__all__ = ["array_from", "read_json", "read_npz"]
-
 _NPY = b"\x93NUMPY"
 """The beginning of a ``.npy`` file."""
 
@@ -162,16 +160,13 @@ def _read_objects(member: IO[bytes]) -> Any | None:  # noqa: ANN401 - an array
     except _ObjectsError:
         raise
     except Exception as error:  # a damaged pickle raises anything
-        message = f"its pickle cannot be read: {error}"
-        raise _ObjectsError(message) from error
+        raise _ObjectsError(f"its pickle cannot be read: {error}") from error
     if not isinstance(found, np.ndarray) or found.dtype != object:
-        message = "it holds no array of strings"
-        raise _ObjectsError(message)
+        raise _ObjectsError("it holds no array of strings")
     strings = np.empty(found.shape, object)
     for place, each in np.ndenumerate(found):
         if not isinstance(each, (bytes, str)):
-            message = f"it holds a {type(each).__name__}: only bytes and str are read"
-            raise _ObjectsError(message)
+            raise _ObjectsError(f"it holds a {type(each).__name__}: only bytes and str are read")
         strings[place] = each.encode() if isinstance(each, str) else bytes(each)
     return strings
 
@@ -197,8 +192,7 @@ def read_json(file: str | os.PathLike[str]) -> Mapping[str, object]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"it is not JSON: {error}", where=where) from error
     if not isinstance(found, dict):
-        hint = 'write {"INPUT": VALUES}'
-        raise UsageError("it is not a JSON object", where=where, hint=hint)
+        raise UsageError("it is not a JSON object", where=where, hint='write {"INPUT": VALUES}')
     return {name: _decoded(value, f"{where}: {name}") for name, value in found.items()}
 
 
@@ -222,11 +216,6 @@ def _decoded(value: object, where: str, depth: int = 0) -> object:
 
 def array_from(value: object, dtype: str, where: str) -> Array:
     """Return a value of ``read_json`` as an array.
-
-    Args:
-        value: The value.
-        dtype: The type of the input.
-        where: The place for errors.
 
     Raises:
         UsageError: The value is not of the type.

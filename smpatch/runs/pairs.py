@@ -15,8 +15,6 @@ from smpatch.runs.feeds import Target
 from smpatch.runs.sessions import Call, Ran, Session
 from smpatch.runtime.questions import Array
 
-__all__ = ["Outcome", "Pair", "Values", "compare_pairs", "merged", "outcome_of", "pair_up"]
-
 Open = Callable[[], Session]
 
 Values = Mapping[str, tuple[Array, ...]]
@@ -99,16 +97,7 @@ def pair_up(
 def compare_pairs(
     pairs: Sequence[Pair], model: Open, reference: Open, tolerance: Tolerance = EXACT
 ) -> dict[str, Outcome]:
-    """Make all calls, and compare their results.
-
-    Args:
-        pairs: The calls, in the order in which they are made.
-        model: The function that opens a session of the model in question.
-        reference: The function that opens a session of the reference model.
-        tolerance: The allowed difference of numbers.
-
-    Returns:
-        The outcomes by key.
+    """Make all calls in their order, and compare their results; return the outcomes by key.
 
     Raises:
         NotLoadedError: TensorFlow does not load one of the two models.

@@ -22,19 +22,7 @@ from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.python_questions import call as call_in_python
 from smpatch.runtime.python_questions import call_function, stand_in
-from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult, TensorFact
-
-__all__ = [
-    "Asks",
-    "CRuntime",
-    "Call",
-    "NotLoadedError",
-    "Place",
-    "PythonLoader",
-    "Ran",
-    "Session",
-    "scratch",
-]
+from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult
 
 _Answer = TypeVar("_Answer")
 
@@ -61,12 +49,7 @@ class NotLoadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A MetaGraph on disk.
-
-    Attributes:
-        directory: The SavedModel.
-        tags: The tags of the MetaGraph, exactly.
-    """
+    """A MetaGraph on disk."""
 
     directory: Path
     tags: Sequence[str]
@@ -183,36 +166,14 @@ class Session(ABC):
 
 
 class CRuntime(Session):
-    """A model in a session of TensorFlow's C runtime, as in TF Serving.
-
-    Attributes:
-        tensors: Name of a tensor to its dtype and shape in the loaded graph, for the names that
-            were given; None if the graph does not have the tensor.
-    """
+    """A model in a session of TensorFlow's C runtime, as in TF Serving."""
 
     loader = "C runtime"
     program = Program.CAPI
 
-    def __init__(self, asks: Asks, place: Place, names: Sequence[str] = ()) -> None:
-        """Load nothing yet.
-
-        Args:
-            asks: The owner of the child processes that load it.
-            place: The MetaGraph to load.
-            names: The names of tensors that are looked up in the loaded graph.
-        """
-        super().__init__(asks, place)
-        self._names = names
-        self.tensors: Mapping[str, TensorFact | None] = {}
-
     def _load(self, child: Child, limit: float) -> Answer:
-        said = questions.describe(
-            *(child, self._place.directory, self._place.tags, self._names, limit),
-            keep=True,
-            plain=True,
-        )
-        self.tensors = said.tensors
-        return said
+        where = (self._place.directory, self._place.tags)
+        return questions.describe(child, *where, (), limit, keep=True, plain=True)
 
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
         # A tensor that is fed keeps its value, and sessions refuse to fetch it.
@@ -221,22 +182,13 @@ class CRuntime(Session):
 
 
 class PythonLoader(Session):
-    """A model that ``tf.saved_model.load`` has loaded.
-
-    Attributes:
-        signatures: The signatures that it lists, by key.
-    """
+    """A model that ``tf.saved_model.load`` has loaded."""
 
     loader = "tf.saved_model.load"
     program = Program.PYTHON
 
     def __init__(self, asks: Asks, place: Place) -> None:
-        """Load nothing yet.
-
-        Args:
-            asks: The owner of the child processes that load it.
-            place: The MetaGraph to load.
-        """
+        """Load nothing yet."""
         super().__init__(asks, place)
         self.signatures: Mapping[str, PythonSignature] = {}
 

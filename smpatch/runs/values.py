@@ -26,18 +26,6 @@ from smpatch.runs.arrays import UnmakeableError, from_numpy, numpy_type
 from smpatch.runtime.questions import Array
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, shape_text
 
-__all__ = [
-    "Feature",
-    "Feeding",
-    "Filling",
-    "SameAs",
-    "example",
-    "features",
-    "has_batch",
-    "is_open",
-    "made_up",
-]
-
 Filling = Literal["zeros", "ones", "random"]
 
 
@@ -109,12 +97,7 @@ Attributes = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """The requirements of a model for a feature.
-
-    Attributes:
-        dtype: float32, int64 or string.
-        count: The number of its values.
-    """
+    """The requirements of a model for a feature."""
 
     dtype: str
     count: int = 1
@@ -152,13 +135,7 @@ def features(meta_graph: MetaGraph) -> Mapping[bytes, Feature]:
 
 
 def example(wanted: Mapping[bytes, Feature], filling: Filling, seed: int) -> bytes:
-    """Return a serialized ``tf.train.Example``.
-
-    Args:
-        wanted: Its features.
-        filling: The rule by which their values are made up.
-        seed: The seed of random values.
-    """
+    """Return a serialized ``tf.train.Example`` with values that are made up."""
     entries = (
         wire.delimited(1, wire.delimited(1, name) + wire.delimited(2, _values(each, source)))
         for name, each in sorted(wanted.items())
@@ -294,8 +271,7 @@ class _Rule:
 
     def _ragged(self, spec: CompositeTensorSpec) -> tuple[Array, ...]:
         if spec.type_name != "RaggedTensorSpec" or len(spec.tensors()) == 1:
-            message = f"no values can be made up for a {spec.type_name}"
-            raise UnmakeableError(message)
+            raise UnmakeableError(f"no values can be made up for a {spec.type_name}")
         values, *splits = spec.tensors()
         sizes = (0, *(1 if size is None else size for size in (values.shape or (None,))[1:]))
         rows = (self.batch + 1, *(1 for _ in splits[1:]))
@@ -343,6 +319,5 @@ def _array(dtype: str, numbers: Any) -> Array:  # noqa: ANN401 - an array of any
         return from_numpy(np.where(numbers != 0, b"1", b""), name)
     wanted = numpy_type(name)
     if wanted is None:
-        message = f"no values can be made up for the type {name}"
-        raise UnmakeableError(message)
+        raise UnmakeableError(f"no values can be made up for the type {name}")
     return from_numpy(numbers.astype(wanted), name)

@@ -15,8 +15,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Read", "forget", "provide", "stand_in", "stand_in_again"]
-
 Read = Callable[[Path], None]
 """A function that writes the content to a file, which does not exist yet."""
 

@@ -98,10 +98,6 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def load(framework: str, cc: str) -> ctypes.CDLL:
     """Load both libraries and declare every function.
 
-    Args:
-        framework: The path of ``libtensorflow_framework``.
-        cc: The path of ``libtensorflow_cc``.
-
     Raises:
         OSError: A library cannot be loaded.
         AttributeError: ``libtensorflow_cc`` does not have a function.

@@ -12,8 +12,6 @@ import contextlib
 from smpatch.runtime import installation
 from smpatch.runtime.process import Child, ChildError, Program
 
-__all__ = ["start", "take"]
-
 _waiting: list[Child] = []
 
 

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Wheel", "find", "import_path"]
-
 _FROM_GIT = re.compile(rb"\0(v\d[\w.+-]*-g[0-9a-f]{6,40}(?:-dirty)?)\0")
 """The output of ``git describe --long``, as a string of C."""
 
@@ -75,16 +73,12 @@ class Wheel:
 
 
 def import_path(entries: Iterable[str]) -> list[str]:
-    """Return the entries of an import path that do not depend on the working directory.
+    """Return the absolute entries of an import path such as ``sys.path``.
+
+    The entries that depend on the working directory are left out.
 
     ``python -m`` puts the working directory first. It may have a directory ``tensorflow/`` with
     models or a file ``json.py``, which must not be imported.
-
-    Args:
-        entries: An import path, such as ``sys.path``.
-
-    Returns:
-        The absolute entries, without the working directory.
     """
     try:
         here = Path.cwd()
@@ -98,11 +92,7 @@ def import_path(entries: Iterable[str]) -> list[str]:
 
 
 def find() -> Wheel | None:
-    """Find TensorFlow on the import path, without the working directory.
-
-    Returns:
-        The installed package; None if there is none.
-    """
+    """Find TensorFlow on the import path, without the working directory; None if there is none."""
     # Not importlib.util.find_spec, which searches the working directory too.
     spec = importlib.machinery.PathFinder.find_spec("tensorflow", import_path(sys.path))
     # Without an origin it is a plain directory named tensorflow, and not a package.

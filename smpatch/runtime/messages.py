@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["last_words", "one_line", "without_frames"]
-
 LINE_CHARACTERS = 1000
 WORDS_CHARACTERS = 400
 WORDS_LINES = 3
@@ -59,9 +57,6 @@ def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
 def without_frames(text: str) -> str:
     """Return a message of Python without the stack frames of the calling program.
 
-    Args:
-        text: A message, with its line ends.
-
     Returns:
         The other lines; the whole text if there are no other lines.
     """
@@ -71,9 +66,6 @@ def without_frames(text: str) -> str:
 
 def last_words(output: bytes) -> str:
     """Return the last lines of a process that may explain why it ended.
-
-    Args:
-        output: The end of its error output.
 
     Returns:
         The fatal lines if the process has logged any, else its last few lines that are neither

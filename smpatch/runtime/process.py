@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from smpatch.runtime.installation import Wheel
 
-__all__ = ["Child", "ChildDied", "ChildError", "ChildHung", "ChildUnfit", "Program", "path_text"]
-
 _LOG = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
@@ -95,11 +93,7 @@ class ChildDied(ChildError):
 
 
 class ChildHung(ChildError):
-    """There is no answer within the limit.
-
-    Attributes:
-        limit: The limit in seconds.
-    """
+    """There is no answer within the limit."""
 
     def __init__(self, limit: float) -> None:
         """Store the limit."""
@@ -111,9 +105,6 @@ class Child:
     """A process that has loaded TensorFlow, or is loading it.
 
     It is a context manager, whose exit ends the process.
-
-    Attributes:
-        program: The program that runs in the process.
     """
 
     def __init__(self, program: Program, process: subprocess.Popen[bytes], errors: int) -> None:

@@ -81,8 +81,7 @@ def find(model: Any, directory: str, name: str) -> Any:  # noqa: ANN401 - Tensor
                 waiting.append(child.node_id)
     found = by_path or by_trace[:1]
     if len(found) != 1:
-        message = f"{len(found)} functions are called {name!r}"
-        raise LookupError(message)
+        raise LookupError(f"{len(found)} functions are called {name!r}")
     ((path, place),) = found
     function = model
     for part in path.split("."):
@@ -107,8 +106,7 @@ def call(tf: Any, function: Any, fed: Mapping[str, Any]) -> dict[str, Any]:  # n
         _taken(rest, leaf.name) if isinstance(leaf, tf.TensorSpec) else leaf for leaf in leaves
     ]
     if rest:
-        message = f"it has no arguments {sorted(rest)}"
-        raise LookupError(message)
+        raise LookupError(f"it has no arguments {sorted(rest)}")
     arguments, keywords = tf.nest.pack_sequence_as(function.structured_input_signature, given)
     results = function(*arguments, **keywords)
     keyed = isinstance(results, Mapping) or hasattr(results, "_asdict")
@@ -116,8 +114,7 @@ def call(tf: Any, function: Any, fed: Mapping[str, Any]) -> dict[str, Any]:  # n
     for path, value in _tensors(tf, results, ()):
         name = "_".join(path) if keyed else "_".join((f"output_{(*path, '0')[0]}", *path[1:]))
         if name in named:
-            message = f"two of its results are called {name!r}"
-            raise LookupError(message)
+            raise LookupError(f"two of its results are called {name!r}")
         named[name] = value
     return named
 
@@ -165,8 +162,7 @@ def _taken(fed: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - as above
     """
     found = [each for each in fed if each == name] or [each for each in fed if each.lower() == name]
     if len(found) != 1:
-        message = f"it has the argument {name!r}"
-        raise LookupError(message)
+        raise LookupError(f"it has the argument {name!r}")
     return fed.pop(found[0])
 
 

@@ -23,28 +23,16 @@ from smpatch.runtime.questions import (
     wire_array,
 )
 
-__all__ = ["Refusal", "Traced", "call", "call_function", "stand_in", "trace", "traced_here"]
-
 
 def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
-    """Set the working directory of a child, for signatures that write files with relative paths.
-
-    Args:
-        child: A child of any program.
-        limit_seconds: The longest wait.
-        directory: The directory, which may be removed after the last run of a signature.
-    """
+    """Set the working directory of a child, for signatures that write files with relative paths."""
     child.ask({"do": "stand_in", "dir": path_text(directory)}, limit_seconds)
 
 
 def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: float) -> RunResult:
     """Call a signature of the model that ``python_signatures`` has kept.
 
-    Args:
-        child: A child of the Python program.
-        key: The key of the signature in ``.signatures``.
-        inputs: The arrays by the name of the argument.
-        limit_seconds: The longest wait.
+    ``inputs`` has the arrays by the name of the argument.
 
     Returns:
         The arrays by the name of the result, without sparse and ragged results; not ok if the
@@ -84,13 +72,7 @@ def _called(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason why a function cannot be traced.
-
-    Attributes:
-        found: The reason in words.
-        where: The place in the user's file; may be empty.
-        hint: Advice; may be empty.
-    """
+    """The reason why a function cannot be traced."""
 
     found: str
     where: str = ""
@@ -139,11 +121,7 @@ def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Tra
 
 
 def traced_here(request: Mapping[str, Any]) -> Traced:
-    """Trace a callable in the TensorFlow of this process.
-
-    Args:
-        request: As for ``trace``, with the ``callable`` and its ``name``.
-    """
+    """Trace a ``callable`` of a request as for ``trace`` in the TensorFlow of this process."""
     tf = sys.modules.get("tensorflow")
     if tf is None:
         hint = "import it first, or name a function in a file: FILE.py:NAME"

@@ -4,7 +4,8 @@ Other packages use this module; only this package uses the lines on the pipe. If
 refuses, the answer has ``ok`` False and TensorFlow's message. A refusal is a result and not an
 exception, because the same refusal before and after an edit means that the edit is not the cause.
 The exceptions are ``ChildDied``, ``ChildHung`` and ``ChildUnfit``. Variables that are still in a
-store are read before a model is loaded with them (``absent``).
+store are read before a model is loaded with them (``absent``). A question waits ``limit_seconds``
+at most.
 
 The numbers of data types are from ``DataType`` in TensorFlow's ``types.proto``, which the C API
 uses too; 100 more means a reference.
@@ -25,31 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smpatch.runtime.process import Child
-
-__all__ = [
-    "Answer",
-    "Array",
-    "CompositeFact",
-    "Description",
-    "Inference",
-    "Payload",
-    "PythonSignature",
-    "PythonSignatures",
-    "RunResult",
-    "TensorFact",
-    "describe",
-    "fingerprint",
-    "infer",
-    "load_library",
-    "op_list",
-    "python_signatures",
-    "read_array",
-    "read_fact",
-    "refusal",
-    "run",
-    "version",
-    "wire_array",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +98,14 @@ class Inference(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload(Answer):
-    """A serialized message.
-
-    Attributes:
-        data: The bytes of the message.
-    """
+    """A serialized message."""
 
     data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonSignature:
-    """A signature in the form that ``tf.saved_model.load`` gives it.
-
-    Attributes:
-        inputs: The facts by the name of the argument.
-        outputs: The facts by the name of the result.
-    """
+    """A signature in the form that ``tf.saved_model.load`` gives it."""
 
     inputs: Mapping[str, TensorFact | CompositeFact]
     outputs: Mapping[str, TensorFact | CompositeFact]
@@ -176,11 +143,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(Answer):
-    """The result of a run.
-
-    Attributes:
-        arrays: The arrays by the fetched name.
-    """
+    """The result of a run."""
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
@@ -197,18 +160,9 @@ def describe(  # noqa: PLR0913 - a question and its limit
 ) -> Description:
     """Load a model as TF Serving does, and report the facts of some names in its graph.
 
-    Args:
-        child: A child of the C API's program or of the Python program.
-        directory: The SavedModel.
-        tags: The exact tag-set of a MetaGraph.
-        tensors: Names of tensors (``op:index``) or operations.
-        limit_seconds: The longest wait.
-        keep: Whether the session stays open for ``run``; for the C API's program only.
-        plain: Whether the graph runs without TensorFlow's optimizers, so that other parts of the
-            graph do not change the bits of a result; for the C API's program only.
-
-    Returns:
-        The facts.
+    The names are those of tensors (``op:index``) or of operations. A child of the C API's program
+    can keep the session open for ``run``, and can run the graph ``plain``: without TensorFlow's
+    optimizers, so that other parts of the graph do not change the bits of a result.
     """
     absent.provide(directory)
     reply = child.ask(
@@ -240,12 +194,6 @@ def describe(  # noqa: PLR0913 - a question and its limit
 def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[str]) -> Inference:
     """Make a graph in TensorFlow, and report the types and shapes that it infers for some tensors.
 
-    Args:
-        child: A child of the C API's program or of the Python program.
-        limit_seconds: The longest wait.
-        graph: A ``GraphDef``, serialized.
-        tensors: Names of tensors (``op:index``).
-
     Returns:
         The facts; not ok if, for example, TensorFlow does not have an operation.
     """
@@ -267,18 +215,7 @@ def run(
     *,
     targets: Sequence[str] = (),
 ) -> RunResult:
-    """Run the session that ``describe`` has kept.
-
-    Args:
-        child: A child of the C API's program.
-        feeds: The fed arrays by tensor name.
-        fetches: Tensor names.
-        limit_seconds: The longest wait.
-        targets: Names of operations to run for their effects.
-
-    Returns:
-        The fetched arrays.
-    """
+    """Run the session that ``describe`` has kept; ``targets`` are operations with effects."""
     reply = child.ask(
         {
             "do": "run",
@@ -298,11 +235,6 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
 
     TensorFlow crashes on an empty ``saved_model.pb`` (``ChildDied``).
 
-    Args:
-        child: A child of the C API's program.
-        directory: The SavedModel.
-        limit_seconds: The longest wait.
-
     Returns:
         The message; not ok for a model in text form, which has no fingerprint.
     """
@@ -310,40 +242,18 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
 
 
 def op_list(child: Child, limit_seconds: float) -> Payload:
-    """Return the definitions of all operations of TensorFlow and of the loaded libraries.
-
-    Args:
-        child: A child of the C API's program.
-        limit_seconds: The longest wait.
-
-    Returns:
-        An ``OpList``, serialized.
-    """
+    """Return the operations of TensorFlow and of loaded libraries, as a serialized ``OpList``."""
     return _payload(child.ask({"do": "op_list"}, limit_seconds))
 
 
 def load_library(child: Child, file: os.PathLike[str] | str, limit_seconds: float) -> Answer:
-    """Load a library of custom operations into a child.
-
-    Args:
-        child: A child of any program.
-        file: The path of the shared library.
-        limit_seconds: The longest wait.
-
-    Returns:
-        The answer; not ok if the library was not loaded.
-    """
+    """Load a library of custom operations into a child."""
     reply = child.ask({"do": "library", "file": path_text(file)}, limit_seconds)
     return Answer() if reply["ok"] else Answer(**refusal(reply))
 
 
 def version(child: Child, limit_seconds: float) -> str:
-    """Return the version of the TensorFlow that a child has loaded.
-
-    Args:
-        child: A child of any program.
-        limit_seconds: The longest wait.
-    """
+    """Return the version of the TensorFlow that a child has loaded."""
     text: str = child.ask({"do": "version"}, limit_seconds)["version"]
     return text
 
@@ -359,17 +269,9 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and report its signatures.
 
-    Args:
-        child: A child of the Python program, or of the light one without ``keep``.
-        directory: The SavedModel.
-        tags: The tag-set of a MetaGraph; None if the model has only one.
-        limit_seconds: The longest wait.
-        keep: Whether the model is kept for ``python_questions.call``; its functions then run
-            without TensorFlow's optimizers.
-        variables: Whether the variables are read; otherwise they have no values.
-
-    Returns:
-        The signatures.
+    The child may be the light one without ``keep``. With it, the model is kept for
+    ``python_questions.call``, and its functions run without TensorFlow's optimizers. Without
+    ``variables``, the variables have no values.
     """
     if variables:
         absent.provide(directory)

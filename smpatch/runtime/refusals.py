@@ -11,12 +11,7 @@ class Unfit(Exception):
 
 
 class Refused(Exception):
-    """TensorFlow or the program refuses a request.
-
-    Attributes:
-        code: TensorFlow's status code.
-        message: TensorFlow's words.
-    """
+    """TensorFlow or the program refuses a request."""
 
     def __init__(self, code: int, message: str) -> None:
         """Store the code and the message."""

@@ -118,12 +118,7 @@ def _module(file: str) -> Any:
     return _MODULES[key]
 
 
-def parameters(
-    tf: Any,
-    function: Function,
-    given: dict[str, Any],
-    place: str,
-) -> dict[str, Any]:
+def parameters(tf: Any, function: Function, given: dict[str, Any], place: str) -> dict[str, Any]:
     """Return the parameters of a function with their types and shapes.
 
     Args:

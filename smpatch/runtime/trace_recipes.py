@@ -170,11 +170,7 @@ def _descriptors() -> bytes:
 
 
 def _cast(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    dtype: str,
-    name: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, dtype: str, name: str | None = None
 ) -> Recipe:
     spec = specs[alias]
     parameter = name or alias
@@ -226,12 +222,7 @@ def _floating(spec: Any, kind: str) -> Any:
     return spec
 
 
-def _expand_batch(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    name: str | None = None,
-) -> Recipe:
+def _expand_batch(tf: Any, specs: Mapping[str, Any], alias: str, name: str | None = None) -> Recipe:
     spec = specs[alias]
     if not spec.shape.rank:
         raise UntraceableError(f"the input has no batch: it is {described(spec)}")
@@ -296,12 +287,7 @@ def _numbers_of(tf: Any, words: list[str], default: int) -> Any:
 
 
 def _lookup_output(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    vocabulary: str,
-    default: str = "",
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, vocabulary: str, default: str = ""
 ) -> Recipe:
     spec = specs[output]
     if not spec.dtype.is_integer:
@@ -321,13 +307,7 @@ def _of_output(
     return Recipe({output: specs[output]}, lambda **given: {yielded: compute(given[output])}, {})
 
 
-def _softmax(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    axis: int = -1,
-) -> Recipe:
+def _softmax(tf: Any, specs: Mapping[str, Any], alias: str, output: str, axis: int = -1) -> Recipe:
     spec = _floating(specs[output], "output")
     if spec.shape.rank is not None and not -spec.shape.rank <= axis < spec.shape.rank:
         raise UntraceableError(f"axis is {axis}, and the output is {described(spec)}")
@@ -344,11 +324,7 @@ def _sigmoid(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Reci
 
 
 def _argmax(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    labels: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, labels: str | None = None
 ) -> Recipe:
     spec = specs[output]
     names = None if labels is None else _labels(tf, labels, spec)
@@ -363,12 +339,7 @@ def _argmax(
 
 
 def _top_k(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    k: int,
-    labels: str | None = None,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, k: int, labels: str | None = None
 ) -> Recipe:
     spec = specs[output]
     if not spec.shape.rank or not (spec.dtype.is_floating or spec.dtype.is_integer):
@@ -397,11 +368,7 @@ def _labels(tf: Any, file: str, spec: Any) -> Any:
 
 
 def _threshold(
-    tf: Any,
-    specs: Mapping[str, Any],
-    alias: str,
-    output: str,
-    value: float = 0.5,
+    tf: Any, specs: Mapping[str, Any], alias: str, output: str, value: float = 0.5
 ) -> Recipe:
     dtype = specs[output].dtype
     check_numbers(dtype, None, value=value)

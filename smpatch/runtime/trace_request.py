@@ -28,11 +28,7 @@ _MOST_PRINTED = 20
 
 
 def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Answer the request to trace a function.
-
-    Args:
-        tf: The module ``tensorflow``.
-        request: The request, see ``python_questions.trace``.
+    """Answer the request to trace a function, as ``python_questions.trace`` describes it.
 
     Returns:
         The function with the functions that it calls, or the reason why there is none; and the
@@ -57,10 +53,6 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Answer the request to trace a callable of this process, in which TensorFlow is loaded.
-
-    Args:
-        tf: The module ``tensorflow``.
-        request: As for ``trace``, with the ``callable``.
 
     Returns:
         As ``trace``, but without printed lines: the callable prints directly.
@@ -252,8 +244,7 @@ def _tensor(tf: Any, value: Any, what: str) -> Any:
     try:
         tensor = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
-        found = f"{what} is not a tensor: {type(value).__name__}"
-        raise UntraceableError(found) from error
+        raise UntraceableError(f"{what} is not a tensor: {type(value).__name__}") from error
     if tensor.dtype in {tf.resource, tf.variant}:
         raise UntraceableError(f"{what} is a {tensor.dtype.name} handle")
     return tensor

@@ -38,8 +38,6 @@ from smpatch.savedmodel.parts import (
 )
 from smpatch.wire import Field, Splice
 
-__all__ = ["BinaryMetaGraph", "read", "revised_entry", "revised_reference"]
-
 _KEY, _VALUE = 1, 2
 _OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
 _TAGS = 4
@@ -318,8 +316,7 @@ class BinaryMetaGraph:
         piece, *more = self._all(OBJECT_GRAPH_DEF)
         if more:
             found = "the object graph lies in several pieces, and is not edited"
-            hint = "--signature-def-only edits the signatures alone"
-            raise RefusedError(found, hint=hint)
+            raise RefusedError(found, hint="--signature-def-only edits the signatures alone")
         return piece
 
     def _last(self, number: int) -> Field:
@@ -376,9 +373,7 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
 def revised_entry(entry: bytes, slot: Slot) -> bytes:
     """Return an entry of the ``signature_def`` map as a slot has it; unchanged fields keep bytes.
 
-    Args:
-        entry: The entry in the file, without its tag and length.
-        slot: The new key and value.
+    The entry has no tag and no length.
     """
     message = schema.SignatureDefEntry.FromString(entry)
     message.key = slot.key

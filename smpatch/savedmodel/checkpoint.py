@@ -19,8 +19,6 @@ from pathlib import Path
 from smpatch import wire
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["INDEX", "Extent", "Index", "read_index"]
-
 INDEX = "variables/variables.index"
 """The index, below the directory of a SavedModel."""
 
@@ -63,12 +61,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The content of an index.
-
-    Attributes:
-        shards: The number of data files.
-        extents: The extent of each tensor, by its name.
-    """
+    """The content of an index."""
 
     shards: int
     extents: dict[bytes, Extent]

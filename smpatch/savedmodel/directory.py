@@ -25,19 +25,6 @@ from google.protobuf.message import DecodeError
 from smpatch import wire
 from smpatch.errors import ModelUnreadableError, WriteError
 
-__all__ = [
-    "BINARY_NAME",
-    "CHUNKED_NAME",
-    "TEXT_NAME",
-    "FileIdentity",
-    "Form",
-    "naming",
-    "open_file",
-    "open_regular",
-    "which_file",
-    "writing",
-]
-
 BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 
 _LOG = logging.getLogger(__name__)

@@ -29,8 +29,6 @@ from smpatch.savedmodel.parts import (
 )
 from smpatch.wire import Splice
 
-__all__ = ["Draft"]
-
 _TAGS = 4
 _NOWHERE = -1
 """The offset of an entry that is not in the file."""
@@ -108,11 +106,7 @@ class Draft:
         return (self.object_graph,) if number == OBJECT_GRAPH_DEF else self._parts.pieces(number)
 
     def splices(self, changes: Changes | None = None) -> tuple[Splice, ...]:
-        """Return the splices that turn the file into the draft.
-
-        Args:
-            changes: The changes to make instead of the draft's own; None for its own.
-        """
+        """Return the splices that make the draft of the file, or other changes instead."""
         return self._parts.splices(self.changes if changes is None else changes)
 
     def changed_graph(self, changes: Changes) -> bytes:
@@ -126,12 +120,7 @@ class Draft:
     # The methods for edits.
 
     def put(self, key: str, value: bytes) -> Draft:
-        """Return a draft with a signature, which replaces one that has the same key.
-
-        Args:
-            key: The signature key.
-            value: The ``SignatureDef``, serialized; exactly these bytes are written.
-        """
+        """Return a draft with a signature of these exact bytes, in place of one of the same key."""
         slots = list(self._slots)
         place = self._place(key)
         if place is None:
@@ -156,9 +145,7 @@ class Draft:
         slots = list(self._slots)
         old = slots[place]
         slots[place] = old._replace(
-            value=value,
-            inputs=_through(inputs, old.inputs),
-            outputs=_through(outputs, old.outputs),
+            value=value, inputs=_through(inputs, old.inputs), outputs=_through(outputs, old.outputs)
         )
         return self._with_slots(slots)
 
@@ -196,11 +183,7 @@ class Draft:
         )
 
     def rewritten(self, nodes: Mapping[str, bytes]) -> Draft:
-        """Return a draft in which nodes of the main graph are replaced, each in its place.
-
-        Args:
-            nodes: The name of a node to its new ``NodeDef``, serialized.
-        """
+        """Return a draft in which nodes of the main graph are replaced, each in its place."""
         old = self.changes
         fresh = {node_name(each) for each in old.nodes}
         of_the_file = {name: node for name, node in nodes.items() if name not in fresh}
@@ -233,13 +216,9 @@ class Draft:
         concrete_functions: Iterable[str] = (),
         objects: int = 0,
     ) -> Draft:
-        """Return a draft from which nodes, functions and objects are removed.
+        """Return a draft without some nodes, functions and concrete functions, by name.
 
-        Args:
-            nodes: Names of nodes of the main graph.
-            functions: Names of functions of the library.
-            concrete_functions: Keys of the map of concrete functions.
-            objects: How many objects to remove, counted from the last one.
+        ``objects`` of its objects, counted from the last one, are removed too.
         """
         old = self.changes
         gone = frozenset(nodes), frozenset(functions), frozenset(concrete_functions)

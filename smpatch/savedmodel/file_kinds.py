@@ -26,8 +26,6 @@ from smpatch import wire
 from smpatch.errors import ModelUnreadableError
 from smpatch.wire import Field
 
-__all__ = ["GRAPH", "GRAPH_TEXT", "Kind", "explaining", "has_text", "recognise", "shell_word"]
-
 NODE, LIBRARY, VERSION, VERSIONS, DEBUG_INFO = 1, 2, 3, 4, 5
 
 _GRAPH_FIELDS = {

@@ -27,8 +27,6 @@ from smpatch.wire import Field, Splice
 if TYPE_CHECKING:
     from smpatch.savedmodel.parts import Changes
 
-__all__ = ["FrozenGraph", "read"]
-
 _NODE = 1
 _LOOKED_AT = 64
 """How many fields are read to recognise a kind; a graph can have millions."""
@@ -63,10 +61,6 @@ class FrozenGraph(BinaryMetaGraph):
 
 def read(data: wire.Buffer, file: Path = Path("FILE")) -> FrozenGraph:
     """Read a graph from the content of a file.
-
-    Args:
-        data: The content.
-        file: The path of the file, for commands in hints.
 
     Raises:
         ModelUnreadableError: The content is not a graph; the error names its kind if it is known.

@@ -13,30 +13,6 @@ from typing import NamedTuple, Protocol
 from smpatch import schema, wire
 from smpatch.wire import Splice
 
-__all__ = [
-    "ASSET_FILE_DEF",
-    "COLLECTION_DEF",
-    "GRAPH_DEF",
-    "GRAPH_LIBRARY",
-    "GRAPH_NODE",
-    "GRAPH_VERSIONS",
-    "LIBRARY_FUNCTION",
-    "META_GRAPHS",
-    "META_INFO_DEF",
-    "OBJECT_GRAPH_DEF",
-    "SAVER_DEF",
-    "SIGNATURE_DEF",
-    "Addition",
-    "Changes",
-    "Entry",
-    "MetaGraphParts",
-    "Reference",
-    "Slot",
-    "entry_key",
-    "function_name",
-    "node_name",
-]
-
 META_GRAPHS = 2
 """Field of ``SavedModel``."""
 

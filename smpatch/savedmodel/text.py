@@ -32,8 +32,6 @@ from smpatch.savedmodel.parts import (
 from smpatch.savedmodel.text_fields import TextField, fields
 from smpatch.wire import Splice
 
-__all__ = ["TextualMetaGraph", "merge_text", "read"]
-
 _UP_TO_SIGNATURES = frozenset({"meta_info_def", "graph_def", "saver_def", "collection_def"})
 """The fields that a printer writes before the signatures."""
 
@@ -199,8 +197,7 @@ class TextualMetaGraph:
             raise RefusedError(found, hint="only tensors of its main graph can be served")
         if changes.touch_objects:
             found = "the object graph of a model in text form cannot be edited"
-            hint = "--signature-def-only edits the signatures alone"
-            raise RefusedError(found, hint=hint)
+            raise RefusedError(found, hint="--signature-def-only edits the signatures alone")
 
     def _to_signatures(self, slots: Sequence[Slot]) -> Iterator[Splice]:
         """Change, remove and append entries of the ``signature_def`` map."""

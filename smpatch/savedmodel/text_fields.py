@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["TextField", "fields"]
-
 _DEEPEST = 100
 """The limit of protobuf's readers of the wire form; real models have about fifteen levels."""
 
@@ -144,8 +142,7 @@ def _scalar_end(data: bytes, name: str, at: int, stop: int) -> int:
     if word := _WORD.match(data, at, stop):
         return word.end()
     hint = "a value is a string in quotes, a number, or an identifier"
-    found = f"expected a value for {name[:40]!r}, found {_excerpt(data, at)}"
-    raise _error(data, at, found, hint)
+    raise _error(data, at, f"expected a value for {name[:40]!r}, found {_excerpt(data, at)}", hint)
 
 
 def _string_end(data: bytes, at: int, stop: int) -> int:
@@ -190,8 +187,7 @@ def _closing(data: bytes, opener: int, stop: int) -> int:
             if not opened:
                 return here
     hint = "the closing bracket is missing, or the file is cut short"
-    found = f"{chr(data[opened[-1]])!r} opens here and is not closed"
-    raise _error(data, opened[-1], found, hint)
+    raise _error(data, opened[-1], f"{chr(data[opened[-1]])!r} opens here and is not closed", hint)
 
 
 def _error(data: bytes, at: int, found: str, hint: str = "") -> ModelUnreadableError:

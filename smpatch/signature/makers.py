@@ -28,20 +28,6 @@ from smpatch.signature.specs import (
     shape_from_proto,
 )
 
-__all__ = [
-    "CLASSES",
-    "CLASSIFY",
-    "DEFAULT_KEY",
-    "EXAMPLES",
-    "PREDICT",
-    "PREDICTIONS",
-    "REGRESS",
-    "SCORES",
-    "classification_signature_def",
-    "predict_signature_def",
-    "regression_signature_def",
-]
-
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
@@ -83,11 +69,9 @@ def predict_signature_def(
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if not inputs:
-        message = "Prediction `inputs` cannot be None or empty."
-        raise ValueError(message)
+        raise ValueError("Prediction `inputs` cannot be None or empty.")
     if not outputs:
-        message = "Prediction `outputs` cannot be None or empty."
-        raise ValueError(message)
+        raise ValueError("Prediction `outputs` cannot be None or empty.")
     return SignatureDef(
         inputs={alias: _as_spec(alias, tensor) for alias, tensor in inputs.items()},
         outputs={alias: _as_spec(alias, tensor) for alias, tensor in outputs.items()},
@@ -122,8 +106,7 @@ def classification_signature_def(
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if examples is None:
-        message = "Classification `examples` cannot be None."
-        raise ValueError(message)
+        raise ValueError("Classification `examples` cannot be None.")
     if not _is_tensor(examples):
         message = (
             "Classification `examples` must be a string Tensor. "
@@ -131,8 +114,7 @@ def classification_signature_def(
         )
         raise ValueError(message)
     if classes is None and scores is None:
-        message = "Classification `classes` and `scores` cannot both be None."
-        raise ValueError(message)
+        raise ValueError("Classification `classes` and `scores` cannot both be None.")
     fed = _as_spec("examples", examples)
     if _dtype(fed) != "string":
         message = (
@@ -153,8 +135,7 @@ def classification_signature_def(
     if scores is not None:
         outputs[SCORES] = _as_spec("scores", scores)
         if _dtype(outputs[SCORES]) != "float32":
-            message = "Classification scores must be a float Tensor."
-            raise ValueError(message)
+            raise ValueError("Classification scores must be a float Tensor.")
     return SignatureDef({EXAMPLES: fed}, outputs, CLASSIFY)
 
 
@@ -183,8 +164,7 @@ def regression_signature_def(
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if examples is None:
-        message = "Regression `examples` cannot be None."
-        raise ValueError(message)
+        raise ValueError("Regression `examples` cannot be None.")
     if not _is_tensor(examples):
         message = (
             "Expected regression `examples` to be of type Tensor. "
@@ -192,8 +172,7 @@ def regression_signature_def(
         )
         raise ValueError(message)
     if predictions is None:
-        message = "Regression `predictions` cannot be None."
-        raise ValueError(message)
+        raise ValueError("Regression `predictions` cannot be None.")
     fed = _as_spec("examples", examples)
     if _dtype(fed) != "string":
         message = (
@@ -234,8 +213,7 @@ def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's cl
         return _composite(tensor)
     dtype_number = getattr(getattr(tensor, "dtype", None), "as_datatype_enum", None)
     if dtype_number is None or not hasattr(tensor, "get_shape"):
-        message = f"{alias!r} is {type(tensor).__name__}, not a tensor of a graph"
-        raise TypeError(message)
+        raise TypeError(f"{alias!r} is {type(tensor).__name__}, not a tensor of a graph")
     dtype, shape = dtypes.name(dtype_number), shape_from_proto(tensor.get_shape().as_proto())
     if "SparseTensor" in classes:
         return SparseTensorSpec(
@@ -266,5 +244,4 @@ def _graph_name(alias: str, tensor: Any) -> str:  # noqa: ANN401 - as above
     try:
         return str(tensor.name)
     except AttributeError as error:
-        message = f"{alias!r} is an eager tensor, which has no name in a graph"
-        raise RuntimeError(message) from error
+        raise RuntimeError(f"{alias!r} is an eager tensor, which has no name in a graph") from error

@@ -15,25 +15,6 @@ from google.protobuf.message import DecodeError
 from smpatch import arguments, dtypes, schema
 from smpatch.errors import ModelUnreadableError
 
-__all__ = [
-    "CompositeTensorSpec",
-    "Shape",
-    "SignatureDef",
-    "SparseTensorSpec",
-    "Spec",
-    "TensorSpec",
-    "compatible",
-    "names_of",
-    "parameter",
-    "ragged",
-    "same_parameters",
-    "shape_from_proto",
-    "shape_proto",
-    "shape_text",
-    "spec_from_proto",
-    "spec_proto",
-]
-
 
 def compatible(one: Shape, other: Shape) -> bool:
     """Return whether a tensor can have both shapes, as TensorFlow's ``is_compatible_with``."""
@@ -187,10 +168,9 @@ class SignatureDef:
     def to_bytes(self) -> bytes:
         """Serialize as TensorFlow does under ``SerializeToString(deterministic=True)``."""
         message = schema.SignatureDef(method_name=self.method_name)
-        for alias, spec in self.inputs.items():
-            message.inputs[alias].CopyFrom(spec_proto(spec))
-        for alias, spec in self.outputs.items():
-            message.outputs[alias].CopyFrom(spec_proto(spec))
+        for specs, infos in ((self.inputs, message.inputs), (self.outputs, message.outputs)):
+            for alias, spec in specs.items():
+                infos[alias].CopyFrom(spec_proto(spec))
         for alias, value in self.defaults.items():
             message.defaults[alias].MergeFromString(value)
         return bytes(message.SerializeToString(deterministic=True))
@@ -205,21 +185,16 @@ class SignatureDef:
         try:
             message = schema.SignatureDef.FromString(data)
         except DecodeError as error:
-            found = f"a signature cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
-        return cls(
-            inputs={
-                alias: spec_from_proto(message.inputs[alias]) for alias in sorted(message.inputs)
-            },
-            outputs={
-                alias: spec_from_proto(message.outputs[alias]) for alias in sorted(message.outputs)
-            },
-            method_name=message.method_name,
-            defaults={
-                alias: message.defaults[alias].SerializeToString(deterministic=True)
-                for alias in sorted(message.defaults)
-            },
+            raise ModelUnreadableError(f"a signature cannot be decoded: {error}") from error
+        inputs, outputs = (
+            {alias: spec_from_proto(infos[alias]) for alias in sorted(infos)}
+            for infos in (message.inputs, message.outputs)
         )
+        defaults = {
+            alias: message.defaults[alias].SerializeToString(deterministic=True)
+            for alias in sorted(message.defaults)
+        }
+        return cls(inputs, outputs, message.method_name, defaults)
 
     def tensors(self) -> Iterator[TensorSpec]:
         """Yield the dense tensors of all inputs and outputs."""
@@ -230,12 +205,7 @@ class SignatureDef:
 def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeTensorSpec:
     """Build the spec of a ragged tensor from its flat values and its row splits.
 
-    Args:
-        values: The flat values, of rank 1 or more.
-        row_splits: The row splits, from the outermost dimension.
-
-    Returns:
-        The spec that TensorFlow builds for ``tf.RaggedTensor.from_nested_row_splits``.
+    It equals that of ``tf.RaggedTensor.from_nested_row_splits``, which takes the outermost first.
 
     Source: ``RaggedTensorSpec._serialize`` in ``tensorflow/python/ops/ragged/ragged_tensor.py``.
     """

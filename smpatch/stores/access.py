@@ -19,16 +19,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from smpatch.errors import (
-    ConflictError,
-    ModelUnreadableError,
-    UsageError,
-    WriteError,
-)
+from smpatch.errors import ConflictError, ModelUnreadableError, UsageError, WriteError
 from smpatch.remote import RemoteBytes
 from smpatch.urls import READ_ONLY, ModelUrl
-
-__all__ = ["ABSENT", "Entry", "Fetched", "Store", "Version", "set_store_options"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,12 +85,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a listing.
-
-    Attributes:
-        key: The name of the object in the bucket.
-        size: The length in bytes.
-    """
+    """An object of a listing."""
 
     key: str
     size: int
@@ -105,12 +93,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An object that was read.
-
-    Attributes:
-        data: The bytes of the object.
-        version: The version of the object.
-    """
+    """An object that was read."""
 
     data: bytes = field(repr=False)
     version: Version
@@ -213,20 +196,9 @@ class Store:
                     yield Entry(each["path"], each["size"])
 
     def put(
-        self,
-        key: str,
-        data: bytes | Path,
-        condition: Version | Literal["absent"] | None = None,
+        self, key: str, data: bytes | Path, condition: Version | Literal["absent"] | None = None
     ) -> Version:
-        """Write an object.
-
-        Args:
-            key: The name of the object.
-            data: The bytes, or the path of a file that has them.
-            condition: The version that must be there before; None for any version.
-
-        Returns:
-            The new version.
+        """Write an object, also from a file, on the condition of a version; return the new version.
 
         Raises:
             ConflictError: The condition is not true.
@@ -330,8 +302,7 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
         import obstore.store  # noqa: PLC0415
     except ImportError as error:
         found = f"{url.scheme}:// URLs need the library obstore"
-        hint = "pip install 'obstore>=0.6'"
-        raise UsageError(found, where=str(url), hint=hint) from error
+        raise UsageError(found, where=str(url), hint="pip install 'obstore>=0.6'") from error
     return obstore
 
 

@@ -19,23 +19,6 @@ from smpatch.runtime import absent
 from smpatch.stores.access import Store, Version
 from smpatch.urls import OTHER_PLACES, READ_ONLY, ModelUrl
 
-__all__ = [
-    "BACKUP_SUFFIX",
-    "FINGERPRINT",
-    "MODEL_FILES",
-    "OWN",
-    "UNDO_RECORD_SUFFIX",
-    "Copy",
-    "at_hand",
-    "copied",
-    "described",
-    "digest_of",
-    "expanded",
-    "is_changed",
-    "renamed",
-    "seen",
-]
-
 _Read = TypeVar("_Read", bound=Sized)
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -67,11 +50,7 @@ _SPECIAL = frozenset("*[")
 _POINTER_BYTES = 1024
 """The greatest size in bytes of a pointer of Git LFS (git-lfs/docs/spec.md)."""
 
-_KNOWN = (
-    FINGERPRINT,
-    "variables/variables.index",
-    WARM_UP,
-)
+_KNOWN = (FINGERPRINT, "variables/variables.index", WARM_UP)
 """The files that are requested by name if the store has no listing."""
 
 
@@ -106,11 +85,7 @@ class Copy:
         return self.has_changed(self.file)
 
     def has_changed(self, name: str) -> bool:
-        """Return whether a file of ``digests`` has other content now; False if it no longer exists.
-
-        Args:
-            name: The name of the file.
-        """
+        """Return whether a file of ``digests`` has other content now; False if it is gone."""
         file = self.directory / name
         return name in self.digests and file.is_file() and digest_of(file) != self.digests[name]
 
@@ -157,11 +132,7 @@ def is_changed(url: ModelUrl) -> bool:
 def at_hand(place: Path) -> Iterator[Path]:
     """Make a model readable as a directory, for callers that do not use TensorFlow.
 
-    Args:
-        place: A directory, which is used directly, an archive, or a URL.
-
-    Yields:
-        The directory.
+    A directory is used directly; an archive or the model of a URL is copied.
 
     Raises:
         SmpatchError: As ``copied``.
@@ -243,11 +214,7 @@ def _written(url: ModelUrl) -> Iterator[None]:
 
 @contextlib.contextmanager
 def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Replace temporary paths in errors by the names that the user gave.
-
-    Args:
-        names: Temporary path to the path or URL of the user.
-    """
+    """Replace temporary paths in errors by the names that the user gave."""
     try:
         yield
     except SmpatchError as error:
@@ -300,13 +267,17 @@ def _names(store: Store, url: ModelUrl, *, loads: bool) -> Iterator[tuple[str, i
                 store.version((url / name).key)
                 yield name, 0
         return
-    prefix = f"{url.key}/" if url.key else ""
-    for each in store.listing(prefix):
-        path = each.key[len(prefix) :]
+    for path, size in below(store, url):
         parts = path.split("/")
         # A key may be any text; the key of a directory marker, an empty object, ends with a slash.
         if path and not {"", ".", ".."} & set(parts) and not parts[0].startswith(OWN):
-            yield path, each.size
+            yield path, size
+
+
+def below(store: Store, url: ModelUrl) -> Iterator[tuple[str, int]]:
+    """Yield the names of the objects below a URL, without the URL, and their lengths."""
+    prefix = f"{url.key}/" if url.key else ""
+    return ((each.key[len(prefix) :], each.size) for each in store.listing(prefix))
 
 
 def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tuple[str, _Read]:
@@ -318,15 +289,14 @@ def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tu
                 raise ModelUnreadableError(words, where=store.url((url / name).key), hint=hint)
             return name, found
     words = f"no {' and no '.join(MODEL_FILES)} here"
-    raise ModelUnreadableError(words, where=str(url), hint=_below(store, url))
+    raise ModelUnreadableError(words, where=str(url), hint=_nearby(store, url))
 
 
-def _below(store: Store, url: ModelUrl) -> str:
+def _nearby(store: Store, url: ModelUrl) -> str:
     """Return a hint for a URL without a model; it names a version below, which users often omit."""
     if url.scheme in READ_ONLY:
         return "is this the URL of a SavedModel directory?"
-    prefix = f"{url.key}/" if url.key else ""
-    names = [each.key[len(prefix) :].split("/") for each in store.listing(prefix)]
+    names = [name.split("/") for name, _ in below(store, url)]
     versions = {one[0] for one in names if len(one) == 2 and one[1] in MODEL_FILES}  # noqa: PLR2004 - version and file
     if not versions:
         return "is this the URL of a SavedModel directory?"

@@ -27,11 +27,10 @@ from smpatch.stores.copies import (
     UNDO_RECORD_SUFFIX,
     WARM_UP,
     Copy,
+    below,
     seen,
 )
 from smpatch.urls import READ_ONLY, ModelUrl
-
-__all__ = ["check_destination", "check_writable", "exchange", "put_back", "upload"]
 
 _UPLOADING = f"{OWN}upload"
 """The name of an object that exists until a new model is complete."""
@@ -106,14 +105,7 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
 
 def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
-    """Commit a copy after an undo, which has exchanged the model file and its backup.
-
-    Args:
-        copy: The copy, after the undo.
-        unconditional: As for ``put_back``.
-
-    Returns:
-        Warnings about failures after the commit.
+    """Commit a copy after an undo, and return warnings as ``put_back``.
 
     Raises:
         SmpatchError: As ``put_back``.
@@ -193,8 +185,7 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
     Raises:
         RefusedError: Other objects are there.
     """
-    prefix = f"{url.key}/" if url.key else ""
-    names = {each.key[len(prefix) :] for each in store.listing(prefix)}
+    names = {name for name, _ in below(store, url)}
     interrupted = _UPLOADING in names and not names & set(MODEL_FILES)
     if names and not interrupted:
         raise RefusedError("it is there already, and not empty", where=str(url))

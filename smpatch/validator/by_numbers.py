@@ -37,8 +37,6 @@ from smpatch.validator.kept import SameValues, kept
 from smpatch.validator.opened_values import opened_chain, opened_outcome
 from smpatch.validator.reload import Edited, Validator
 
-__all__ = ["Numbers", "same_numbers"]
-
 _UNCHANGED = "the model is unchanged"
 _REPORT = f"{_UNCHANGED}; please report this"
 

@@ -32,20 +32,6 @@ from smpatch.signature import (
 )
 from smpatch.validator.edited import Edited
 
-__all__ = [
-    "WITHOUT",
-    "CrashError",
-    "already_wrong",
-    "check_entries",
-    "check_python_view",
-    "refusal",
-    "shortened",
-    "specs",
-    "unloadable",
-    "why_in_doubt",
-    "wrong_shapes",
-]
-
 WITHOUT = "skip the reload with --validate none"
 """A hint for errors about a missing TensorFlow or operation; never for a proof that failed."""
 

@@ -40,8 +40,6 @@ from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import SignatureDef
 from smpatch.validator.kept import MADE_UP
 
-__all__ = ["Chain", "composed_outcome", "composed_values", "run_calls", "with_bound"]
-
 _TAGS = ("serve",)
 _VERSION = 1000
 """A version of graphs that has functions; any TensorFlow with which smpatch runs is newer."""
@@ -123,11 +121,6 @@ def _sample(samples: Sequence[Array], made: Array) -> Array:
 
 def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
     """Run a composed signature and its parts, and compare.
-
-    Args:
-        asks: The owner of the child processes that run them.
-        chain: The signature and its parts.
-        values: The values that the signature is fed, once for each run.
 
     Raises:
         NotLoadedError: TensorFlow does not load one of the models.

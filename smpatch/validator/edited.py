@@ -12,8 +12,6 @@ from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.signature import TensorSpec
 
-__all__ = ["Edited", "Mode", "Validation"]
-
 Mode = Literal["auto", "runtime", "full", "run", "none"]
 
 

@@ -20,8 +20,6 @@ from smpatch.runs.values import Feeding, features, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import Spec
 
-__all__ = ["MADE_UP", "SameValues", "kept"]
-
 MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
 """The rules by which values are made up; each signature runs with the values of each rule."""
 
@@ -116,15 +114,7 @@ class SameValues:
 def kept(
     edits: Sequence[Edit], before: Mapping[str, tuple[Sequence[str], Sequence[str]]]
 ) -> Mapping[str, Kept]:
-    """Return the records of all signatures after edits.
-
-    Args:
-        edits: The edits, in their order.
-        before: Key to the aliases of inputs and outputs, before all edits.
-
-    Returns:
-        Key to the record of a signature, after all edits.
-    """
+    """Return the records of all signatures after edits, by key."""
     state = {
         key: Kept(key, KeptNames({a: a for a in inputs}), KeptNames({a: a for a in outputs}))
         for key, (inputs, outputs) in before.items()

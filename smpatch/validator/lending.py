@@ -13,8 +13,6 @@ from typing import Protocol
 
 from smpatch.validator.reload import Mode, Validator
 
-__all__ = ["Lender", "lending", "lent", "validator_for"]
-
 
 class Lender(Protocol):
     """A function that returns a validator."""

@@ -35,8 +35,6 @@ from smpatch.validator.composed_values import Chain, run_calls
 from smpatch.validator.kept import MADE_UP
 from smpatch.writer.plan import merge
 
-__all__ = ["OpenedChain", "opened_chain", "opened_outcome"]
-
 _FILE = "saved_model.pb"
 
 
@@ -60,13 +58,7 @@ class OpenedChain:
 
 @contextmanager
 def opened_chain(chain: Chain, model: SavedModel, before: MetaGraph) -> Iterator[OpenedChain]:
-    """Yield a signature in which tensors became inputs, and the whole signature.
-
-    Args:
-        chain: The composed signature and its parts; the source is the whole signature.
-        model: The model before the edit.
-        before: The MetaGraph before the edit.
-    """
+    """Yield a signature in which tensors became inputs, and the whole signature."""
     edit = chain.edit
     prefix = prefix_of(edit.key, before.graph)
     made = opened(before, chain.was, chain.source, edit.starts, prefix)
@@ -118,11 +110,6 @@ def opened_outcome(
     asks: Asks, opened_one: OpenedChain, before: MetaGraph
 ) -> tuple[Outcome, list[Values]]:
     """Run a signature in which tensors became inputs and the whole signature, and compare.
-
-    Args:
-        asks: The owner of the child processes that run them.
-        opened_one: The two signatures.
-        before: The MetaGraph before the edit.
 
     Returns:
         The outcome, and the values of the tensors in each run; no values for a run that failed.

@@ -20,8 +20,6 @@ from smpatch.runtime.questions import PythonSignatures
 if TYPE_CHECKING:
     from smpatch.runtime.python_questions import Traced
 
-__all__ = ["PythonLoader"]
-
 _LOG = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")

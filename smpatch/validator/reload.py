@@ -245,10 +245,6 @@ class Validator:
     def validate(self, edited: Edited, model: SavedModel) -> Validation:
         """Load an edited model, and compare its signatures with the written ones.
 
-        Args:
-            edited: The edited model.
-            model: The model before the edit.
-
         Returns:
             The result. If ``tensors`` has other shapes than those with which the signatures were
             built, the caller must build them again with these shapes.
@@ -406,8 +402,7 @@ class Validator:
 
     def _start(self, program: Program) -> Child:
         if self._wheel is None:
-            message = "a child needs the place of TensorFlow"
-            raise ValueError(message)
+            raise ValueError("a child needs the place of TensorFlow")
         waiting = early.take() if program is Program.CAPI else None
         try:
             child = self._children.enter_context(waiting or Child.start(program, self._wheel))

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from smpatch.runtime.python_questions import Traced
     from smpatch.runtime.questions import TensorFact
 
-__all__ = ["Tracer"]
-
 _MOST_BYTES = 64 << 20
 """The largest size of the variables of a function that become constants, in bytes."""
 
@@ -46,9 +44,6 @@ class Tracer:
 
     def trace(self, tracing: Tracing) -> Fragment:
         """Trace a function.
-
-        Args:
-            tracing: The request.
 
         Raises:
             RefusedError: The function cannot be traced.

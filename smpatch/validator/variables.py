@@ -15,17 +15,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["VARIABLES", "without_variables"]
-
 VARIABLES = "variables"
 
 
 @contextlib.contextmanager
 def without_variables(directory: Path) -> Iterator[Path | None]:
     """Yield a directory of links to a SavedModel's files, without its variables.
-
-    Args:
-        directory: The SavedModel.
 
     Yields:
         The directory, or the model's own if it has no variables; None if no directory can be

@@ -34,8 +34,6 @@ from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef, TensorSpec, compatible, shape_text
 from smpatch.validator.reload import Validator
 
-__all__ = ["prove_wider"]
-
 _TOLERANCE = Tolerance(relative=1e-3, absolute=1e-5)
 """Kernels add numbers in another order if the batch has another size."""
 
@@ -47,12 +45,6 @@ _Values = Mapping[str, tuple[Array, ...]]
 
 def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
     """Prove that a signature takes shapes that are wider than those of the graph before the edit.
-
-    Args:
-        validator: The validator that asks TensorFlow.
-        place: The edited model.
-        meta_graph: The MetaGraph after the edit.
-        built: The signature, which has wider inputs.
 
     Returns:
         A note on the sizes that were proved, or on why no proof could be made.
@@ -99,8 +91,7 @@ class _Proof:
         known = [size for size in first if size]
         size = known[0] if known else 1
         if any(each != size for each in known):
-            message = "inputs of several sizes are opened at once"
-            raise _UnprovedError(message)
+            raise _UnprovedError("inputs of several sizes are opened at once")
         singles = [self._made(size, seed) for seed in range(3)]
         results = [self._run(each, size, is_old=True) for each in singles]
         for each in results:
@@ -227,8 +218,7 @@ class _Proof:
                 found = f"output {alias!r} of a batch of {size} differs from single runs"
                 raise self._refused(f"{found}: {comparison}")
         for alias in several:
-            message = f"output {alias!r} has several shapes in single runs"
-            raise _UnprovedError(message)
+            raise _UnprovedError(f"output {alias!r} has several shapes in single runs")
 
     def _compare_first(self, whole: Ran, row: Ran) -> None:
         """Compare the first row of a batch with a run of that row alone."""

@@ -7,16 +7,7 @@ outputs. A server does not load a version whose warm-up fails.
 with a signature, ``rewriting`` changes the names in a record.
 """
 
-from smpatch.warmup.requests import (
-    MOST,
-    PLACE,
-    Kind,
-    Misfit,
-    WarmUp,
-    misfits,
-    records,
-    requests,
-)
+from smpatch.warmup.requests import MOST, PLACE, Kind, Misfit, WarmUp, misfits, records, requests
 from smpatch.warmup.rewriting import Fate, NotRewrittenError, rewritten
 
 __all__ = [

@@ -37,21 +37,6 @@ from smpatch.values import preview
 from smpatch.warmup import tfrecord
 from smpatch.warmup.tfrecord import LongRecordError, RecordError
 
-__all__ = [
-    "LONGEST",
-    "MOST",
-    "PLACE",
-    "Kind",
-    "Misfit",
-    "WarmUp",
-    "calls_of",
-    "count",
-    "described",
-    "misfits",
-    "records",
-    "requests",
-]
-
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
 
@@ -95,9 +80,6 @@ class WarmUp:
 
 def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     """Return the calls that a model's warm-up makes.
-
-    Args:
-        directory: The SavedModel directory.
 
     Returns:
         The calls in the order of the file; empty if there is no such file.

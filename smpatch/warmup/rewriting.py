@@ -19,8 +19,6 @@ from smpatch.warmup.requests import WarmUp, calls_of
 from smpatch.warmup.tfrecord import Record, RecordError, respliced
 from smpatch.wire import Field, Splice
 
-__all__ = ["Fate", "NotRewrittenError", "followed", "rewritten"]
-
 _CLASSIFY, _REGRESS, _MULTI, _SESSION_RUN, _PREDICT, _STREAMED = 2, 3, 4, 5, 6, 7
 """The fields of ``PredictionLog``, one for each kind of request."""
 
@@ -72,10 +70,6 @@ def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
 
 def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
     """Return the splices that give the requests of a record the new names.
-
-    Args:
-        record: The record.
-        fates: The effects of the edits, by the current keys of the changed signatures.
 
     Returns:
         The splices of the file; if no request is left, one splice that removes the record.

@@ -17,17 +17,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 from smpatch.wire import Splice
 
-__all__ = [
-    "LONGEST",
-    "LongRecordError",
-    "Record",
-    "RecordError",
-    "framed",
-    "masked_checksum",
-    "read",
-    "respliced",
-]
-
 LONGEST = 1 << 31
 """A record of this many bytes or more is refused; protobuf messages are shorter."""
 

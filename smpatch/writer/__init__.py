@@ -14,22 +14,13 @@ from smpatch.writer.finish import recover
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
 from smpatch.writer.rehearsal import rehearse
-from smpatch.writer.stage import (
-    Staged,
-    StagingDirectory,
-    find_backup,
-    stage,
-    stage_backup,
-    stage_new,
-    workplace,
-)
+from smpatch.writer.stage import Staged, find_backup, stage, stage_backup, stage_new, workplace
 
 __all__ = [
     "Committed",
     "Lock",
     "Plan",
     "Staged",
-    "StagingDirectory",
     "commit",
     "commit_new",
     "find_backup",

@@ -20,10 +20,8 @@ from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.writer.companions import FINGERPRINT, WARM_UP, Companion, places
 from smpatch.writer.copying import sync_directory, take_after
 from smpatch.writer.finish import announce, finish_backups, finish_companion, keep
-from smpatch.writer.stage import StagingDirectory
+from smpatch.writer.stage import Staged
 from smpatch.writer.staging_directory import backup_of, backup_shown, to_the_end
-
-__all__ = ["Committed", "commit", "commit_new"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,9 +50,7 @@ class Committed:
     warnings: tuple[str, ...]
 
 
-def commit(
-    staged: StagingDirectory, *, backup: bool = False, undo_record: bytes | None = None
-) -> Committed:
+def commit(staged: Staged, *, backup: bool = False, undo_record: bytes | None = None) -> Committed:
     """Put the staged model in place.
 
     Args:
@@ -62,9 +58,6 @@ def commit(
         backup: Whether to keep the previous file beside the new one, as ``NAME.backup``, and the
             previous companions in the same way.
         undo_record: The record of an undo, which needs ``backup``; None for an edit.
-
-    Returns:
-        The paths of the model and its backup, the replaced companions, and warnings.
 
     Raises:
         ConflictError: The model changed since it was loaded; nothing was changed.
@@ -107,7 +100,7 @@ def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
 
 
 def _replace_file(
-    staged: StagingDirectory, target: Path, *, backup: bool, undo_record: bytes | None
+    staged: Staged, target: Path, *, backup: bool, undo_record: bytes | None
 ) -> Committed:
     model = staged.model
     warnings: list[str] = []
@@ -157,7 +150,7 @@ def _replace_file(
 
 
 def _renewed(
-    staged: StagingDirectory, there: Mapping[Companion, Path]
+    staged: Staged, there: Mapping[Companion, Path]
 ) -> Iterator[tuple[Companion, Path | None]]:
     """Yield the companions whose backups are renewed, each with its path; None if it is absent."""
     if staged.ages_fingerprint:
@@ -170,7 +163,7 @@ def _renewed(
 
 
 def _finished(
-    staged: StagingDirectory, companion: Companion, place: Path, words: str, warnings: list[str]
+    staged: Staged, companion: Companion, place: Path, words: str, warnings: list[str]
 ) -> bool:
     """Put a companion in place, and return whether this succeeded."""
     return _after_commit(
@@ -178,7 +171,7 @@ def _finished(
     )
 
 
-def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]) -> None:
+def _check_unchanged(staged: Staged, target: Path, warnings: list[str]) -> None:
     model = staged.model
     status = os.stat(model.file)
     if not model.identity.is_of(status) or Path(os.path.realpath(model.file)) != target:
@@ -193,11 +186,10 @@ def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]
             raise ConflictError(found, where=str(staged.rewrite.file), hint="run the edit again")
 
 
-def _make_directory(staged: StagingDirectory) -> Committed:
+def _make_directory(staged: Staged) -> Committed:
     model, destination = staged.model, staged.destination
     if destination is None:
-        message = "a staged model has a target or a destination"
-        raise ValueError(message)
+        raise ValueError("a staged model has a target or a destination")
     try:
         refreshed = (staged.directory / FINGERPRINT.place).exists()
         take_after(staged.directory, model.directory, os.stat(model.directory))

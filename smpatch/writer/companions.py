@@ -19,8 +19,6 @@ from smpatch.savedmodel.directory import FileIdentity
 from smpatch.wire import Splice
 from smpatch.writer.staging_directory import FINGERPRINT_NAME, PREFIX
 
-__all__ = ["COMPANIONS", "FINGERPRINT", "WARM_UP", "Companion", "Rewrite", "hindrance", "places"]
-
 
 @dataclass(frozen=True, slots=True)
 class Companion:
@@ -53,10 +51,7 @@ FINGERPRINT = Companion(
 )
 
 WARM_UP = Companion(
-    warmup.PLACE,
-    f"{PREFIX}warm-up",
-    f"{PREFIX}previous-warm-up",
-    f"{PREFIX}no-warm-up",
+    warmup.PLACE, f"{PREFIX}warm-up", f"{PREFIX}previous-warm-up", f"{PREFIX}no-warm-up"
 )
 
 COMPANIONS = (WARM_UP, FINGERPRINT)
@@ -65,13 +60,7 @@ COMPANIONS = (WARM_UP, FINGERPRINT)
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """The planned changes of a companion.
-
-    Attributes:
-        file: The path of the companion.
-        identity: The identity of the file when it was read.
-        splices: The splices, in the order of the file.
-    """
+    """The planned changes of a companion."""
 
     file: Path
     identity: FileIdentity

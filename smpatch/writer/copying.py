@@ -19,8 +19,6 @@ from pathlib import Path
 from smpatch.runtime import absent
 from smpatch.wire import Kept
 
-__all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]
-
 _CHUNK = 1 << 20
 """The most bytes that this process copies at once, if the kernel cannot copy them."""
 
@@ -41,10 +39,7 @@ user, or the file system has no owners."""
 def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> None:
     """Write a file from spans of another file and new bytes.
 
-    Args:
-        source: Descriptor of the old file.
-        target: Descriptor of the new file; the pieces are written at its current offset.
-        pieces: The spans and the new bytes, in the order of the new file.
+    The pieces are written at the current offset of the descriptor ``target``.
 
     Raises:
         OSError: The disk is full, or the file system reports another error.

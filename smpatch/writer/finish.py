@@ -30,8 +30,6 @@ from smpatch.writer.staging_directory import (
     undo_record_of,
 )
 
-__all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "recover", "spare"]
-
 _UNDO_RECORD = f"{PREFIX}undo-record"
 
 _NO_UNDO_RECORD = f"{PREFIX}no-undo-record"

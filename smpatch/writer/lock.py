@@ -20,8 +20,6 @@ from pathlib import Path
 
 from smpatch.errors import ConflictError, ModelUnreadableError, WriteError
 
-__all__ = ["Lock", "hold", "try_lock"]
-
 _LOG = logging.getLogger(__name__)
 
 _PAUSE = 0.02
@@ -55,14 +53,6 @@ class Lock:
 
 def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
     """Wait for the lock on a model directory.
-
-    Args:
-        directory: The model directory.
-        timeout: The longest wait in seconds.
-        shared: Whether other processes may hold a shared lock at the same time.
-
-    Returns:
-        The lock.
 
     Raises:
         ConflictError: Another process held the lock until the timeout.

@@ -14,8 +14,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.savedmodel.draft import Draft
 from smpatch.wire import Splice
 
-__all__ = ["SIZE_LIMIT", "Plan", "merge"]
-
 SIZE_LIMIT = 1 << 31
 """Protobuf's readers refuse a message of this size in bytes, or of more."""
 
@@ -36,14 +34,7 @@ class Plan:
 
 
 def merge(model: SavedModel, meta_graphs: Iterable[MetaGraph]) -> Plan:
-    """Make the plan that writes the edited MetaGraphs of a model.
-
-    Args:
-        model: The model.
-        meta_graphs: The edited MetaGraphs; unchanged ones may be among them.
-
-    Returns:
-        The plan; without splices if the file would stay the same.
+    """Make the plan that writes the edited MetaGraphs of a model; unchanged ones may be among them.
 
     Raises:
         RefusedError: A change cannot be made in this form, or the new file would be too large for

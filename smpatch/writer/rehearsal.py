@@ -16,16 +16,6 @@ from smpatch.loader import SavedModel
 from smpatch.rules import Note
 from smpatch.writer.staging_directory import PREFIX, backup_of, backup_shown
 
-__all__ = [
-    "check_above",
-    "check_destination",
-    "check_writable",
-    "failed",
-    "place_notes",
-    "rehearse",
-    "shown",
-]
-
 
 def rehearse(
     model: SavedModel, save_to: Path | None = None, *, backup: bool = False
@@ -83,11 +73,7 @@ def _obstacle_to(save_to: Path, missing: Sequence[Path]) -> SmpatchError | None:
 
 
 def check_above(save_to: Path, missing: Sequence[Path]) -> None:
-    """Check that a destination can be made.
-
-    Args:
-        save_to: The destination.
-        missing: The result of ``check_destination`` for it.
+    """Check that a destination can be made; ``missing`` is the result of ``check_destination``.
 
     Raises:
         WriteError: The lowest existing path above it is not a directory, or cannot be written to.
@@ -100,11 +86,7 @@ def _above(save_to: Path, missing: Sequence[Path]) -> Path:
 
 
 def check_writable(target: Path, model: SavedModel) -> None:
-    """Check that a model file can be replaced.
-
-    Args:
-        target: The path of the file, links resolved.
-        model: The model, which errors name.
+    """Check that a model file can be replaced; ``target`` is its path with links resolved.
 
     Raises:
         RefusedError: The file is read-only.
@@ -221,12 +203,7 @@ def shown(notes: Iterable[Note], staging: Path, place: Path) -> tuple[Note, ...]
 
 
 def place_notes(model: SavedModel, *, backup: bool) -> Iterator[Note]:
-    """Yield a note for each symbolic link that the edit follows, and for a backup that it replaces.
-
-    Args:
-        model: The model, before the edit.
-        backup: Whether the edit keeps the previous file.
-    """
+    """Yield a note for each link that the edit follows, and for a backup that it replaces."""
     for place in (model.directory, model.file):
         if os.path.islink(place):
             text = f"{place} is a symbolic link; {os.path.realpath(place)} is edited"

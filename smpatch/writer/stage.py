@@ -44,23 +44,14 @@ from smpatch.writer.staging_directory import (
     to_the_end,
 )
 
-__all__ = [
-    "PREFIX",
-    "Staged",
-    "StagingDirectory",
-    "find_backup",
-    "stage",
-    "stage_backup",
-    "stage_new",
-    "workplace",
-]
+__all__ = ["PREFIX", "Staged", "find_backup", "stage", "stage_backup", "stage_new", "workplace"]
 
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class StagingDirectory:
+class Staged:
     """A staged model, ready to be put in place.
 
     Attributes:
@@ -112,28 +103,6 @@ class StagingDirectory:
             raise failed("stage", self.directory, error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Staged(StagingDirectory):
-    """A staged model that an edit made.
-
-    Attributes:
-        plan: The plan of the edit.
-    """
-
-    plan: Plan
-
-    def write_requests(self, rewrite: Rewrite) -> None:
-        """Write the warm-up requests, to be put in place by the commit."""
-        if self.destination is None:
-            place = self.directory / WARM_UP.staged
-        else:
-            place = self.directory / WARM_UP.place
-            place.unlink()  # the copy of the model's own file
-        _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
-        if self.destination is not None:
-            sync_directory(place.parent)
-
-
 @contextlib.contextmanager
 def stage(
     plan: Plan, save_to: Path | None = None, *, rewrite: Rewrite | None = None
@@ -174,14 +143,9 @@ def stage(
 
 @contextlib.contextmanager
 def stage_new(destination: Path) -> Iterator[Path]:
-    """Make a staging directory for a wholly new model, beside its destination.
+    """Make a staging directory for a wholly new model, beside its destination, which has no files.
 
-    Args:
-        destination: The directory that the model gets; absent or empty.
-
-    Yields:
-        An empty directory, in which the caller makes the model before it is put in place. The end
-        of the context removes the files that are still in it.
+    The end of the context removes the files that are still in it.
 
     Raises:
         RefusedError: The destination is in use.
@@ -192,22 +156,16 @@ def stage_new(destination: Path) -> Iterator[Path]:
         cleaning.callback(_remove_empty, made)
         try:
             _make_above(destination, None, made)
-            sweep(destination.parent, spare)
-            own = cleaning.enter_context(own_directory(destination.parent))
         except OSError as error:
             raise failed("stage", destination, error, "the model", "nothing was written") from error
-        yield own.path
+        yield cleaning.enter_context(workplace(destination))
 
 
 @contextlib.contextmanager
 def workplace(beside: Path) -> Iterator[Path]:
     """Make an empty directory beside another one, which exists until the end of the context.
 
-    Args:
-        beside: The other directory.
-
-    Yields:
-        The directory. A killed process leaves it to the next edit, which removes it.
+    A killed process leaves it to the next edit, which removes it.
 
     Raises:
         WriteError: The file system refused.
@@ -222,7 +180,7 @@ def workplace(beside: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
+def stage_backup(model: SavedModel) -> Iterator[Staged]:
     """Stage the backup of a model; the commit of it undoes an edit.
 
     Args:
@@ -255,7 +213,7 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
                         link(kept, directory / companion.staged)
         except OSError as error:
             raise failed("stage", model.directory, error, "the backup") from error
-        yield StagingDirectory(model, own, target, None, binary, None)
+        yield Staged(model, own, target, None, binary, None)
 
 
 def find_backup(model: SavedModel) -> Path:
@@ -275,8 +233,7 @@ def find_backup(model: SavedModel) -> Path:
     if not modes.S_ISREG(status.st_mode):
         raise RefusedError("it is not a regular file, so it cannot be a backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
-        found = "the backup is the model file itself, under a second name"
-        raise RefusedError(found, where=where)
+        raise RefusedError("the backup is the model file itself, under a second name", where=where)
     return backup
 
 
@@ -300,7 +257,7 @@ def _write_staging(
     own = cleaning.enter_context(own_directory(home))
     # A fingerprint is computed from the binary form alone.
     ages = model.form == "binary" and bool(plan.splices)
-    staged = Staged(model, own, target, save_to, ages, rewrite, plan)
+    staged = Staged(model, own, target, save_to, ages, rewrite)
     _LOG.info("writes %s, %d bytes", own.path, plan.size, extra={"step": "write"})
     if target is not None:
         _link_payloads(model, own.path, ages_fingerprint=ages)
@@ -308,7 +265,12 @@ def _write_staging(
         _copy_payloads(model, own.path, ages_fingerprint=ages)
     _write_spliced(model.file, model.identity, plan.splices, staged.file)
     if rewrite is not None:
-        staged.write_requests(rewrite)
+        place = own.path / (WARM_UP.place if target is None else WARM_UP.staged)
+        if target is None:
+            place.unlink()  # the copy of the model's own file
+        _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
+        if target is None:
+            sync_directory(place.parent)
     _LOG.info("wrote %s", own.path, extra={"step": ""})
     return staged
 

@@ -21,23 +21,6 @@ from pathlib import Path
 from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 from smpatch.writer.lock import try_lock
 
-__all__ = [
-    "BACKUPS",
-    "BACKUP_SUFFIX",
-    "COMMITTING",
-    "FINGERPRINT_NAME",
-    "PREFIX",
-    "PREVIOUS",
-    "OwnDirectory",
-    "backup_of",
-    "backup_shown",
-    "discard",
-    "own_directory",
-    "sweep",
-    "to_the_end",
-    "undo_record_of",
-]
-
 _LOG = logging.getLogger(__name__)
 
 PREFIX = ".smpatch-"

@@ -16,8 +16,6 @@ from pathlib import Path
 
 from smpatch.errors import RefusedError, WriteError
 
-__all__ = ["write_text"]
-
 
 def write_text(file: Path, text: str, *, overwrite: bool = False, option: str = "--output") -> None:
     """Write a text to a file.

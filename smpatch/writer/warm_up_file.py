@@ -24,15 +24,9 @@ from smpatch.writer.finish import spare
 from smpatch.writer.rehearsal import failed
 from smpatch.writer.staging_directory import own_directory, sweep
 
-__all__ = ["check_place", "write_warm_up"]
-
 
 def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
     """Return the identity of the warm-up file of a model; None if it has none.
-
-    Args:
-        model: The model.
-        replaces: Whether an existing file may be replaced.
 
     Raises:
         RefusedError: A file exists and may not be replaced, or its path is not a file, or its
