@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smpatch import wire
+from smpatch.graph.functions import READS
 from smpatch.graph.index import called, op_of
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
@@ -57,15 +58,7 @@ _STATE = VARIABLES | {
 
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 
-_ONLY_READ = frozenset(
-    {"ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "VariableShape", "NoOp"}
-    | {"ResourceGather", "ResourceGatherNd", "Identity", "Gather", "GatherV2"}
-    | {
-        f"LookupTable{what}{version}"
-        for what in ("Find", "Size", "Export")
-        for version in ("", "V2")
-    }
-)
+_ONLY_READ = READS | {"NoOp", "Identity", "Gather", "GatherV2"}
 """The operations that do not change the variables and tables among their inputs."""
 
 _PASSES = frozenset({"Identity", "Enter"})

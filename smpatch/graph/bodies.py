@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -27,63 +27,16 @@ __all__ = [
     "FingerprintError",
     "FunctionBody",
     "InnerFeeds",
+    "InnerTensor",
     "MainBody",
     "Parts",
     "Scope",
     "Source",
     "Value",
-    "components",
     "digest",
     "main_source",
     "with_given",
 ]
-
-
-def components(
-    roots: Iterable[str], needs: Callable[[str], Iterable[str]]
-) -> Iterator[tuple[str, ...]]:
-    """Yield the strongly connected components that roots need, each after those that it needs.
-
-    Args:
-        roots: The nodes from which the walk starts.
-        needs: Returns the nodes that a node needs. It is called once for each node.
-    """
-    numbers: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    waiting: list[str] = []
-    path: list[tuple[str, Iterator[str]]] = []
-
-    def enter(name: str) -> None:
-        numbers[name] = lowest[name] = len(numbers)
-        waiting.append(name)
-        path.append((name, iter(needs(name))))
-
-    for root in roots:
-        if root not in numbers:
-            enter(root)
-        while path:
-            name, rest = path[-1]
-            for each in rest:
-                if each not in numbers:
-                    enter(each)
-                    break
-                if each in lowest:  # its component is not complete yet
-                    lowest[name] = min(lowest[name], numbers[each])
-            else:
-                path.pop()
-                for above, _ in path[-1:]:
-                    lowest[above] = min(lowest[above], lowest[name])
-                if lowest[name] == numbers[name]:
-                    yield _taken(waiting, name, lowest)
-
-
-def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str, ...]:
-    """Remove the nodes from ``first`` on from the stack, and return them."""
-    component: list[str] = []
-    while not component or component[-1] != first:
-        component.append(waiting.pop())
-        del lowest[component[-1]]
-    return tuple(component)
 
 
 _IGNORED = frozenset(
@@ -99,6 +52,9 @@ _IGNORED = frozenset(
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
 """Operations without an effect: a control input from one of them makes no node wait."""
+
+_ANONYMOUS = b"cd2c89b7-88b7-44c8-ad83-06c2a9158347"
+"""The ``shared_name`` of a resource that has no name (``ResourceHandle::ANONYMOUS_NAME``)."""
 
 _COMPILED = "_XlaMustCompile"
 
@@ -130,6 +86,7 @@ class Parts(NamedTuple):
         functions: The names of functions in other attributes, in the order of these.
         identity: The name of a node without inputs, if it distinguishes the node; else empty.
         is_source: Whether it is a constant or the handle of a resource; then no node waits for it.
+        has_effects: Whether two equal nodes are not one (``FunctionLibrary.has_effects``).
         function: The function that a call calls; empty in other nodes.
         is_compiled: Whether XLA must compile that function.
     """
@@ -141,6 +98,7 @@ class Parts(NamedTuple):
     functions: tuple[str, ...] = ()
     identity: str = ""
     is_source: bool = False
+    has_effects: bool = False
     function: str = ""
     is_compiled: bool = False
 
@@ -278,7 +236,8 @@ class Computation:
 
     Attributes:
         outputs: The fingerprints of the outputs, by label.
-        effects: The fingerprints of effects of calls, such as assignments in called functions.
+        effects: The fingerprints of the nodes with effects that run, such as assignments; each run
+            of equal nodes has its own.
     """
 
     outputs: Mapping[str, bytes]
@@ -288,6 +247,11 @@ class Computation:
 InnerFeeds = dict[tuple[tuple[str, ...], str], bytes]
 """The fingerprints of the values of fed tensors inside functions. The key of a tensor has the call
 nodes that lead to it, and its name there (``node:index``)."""
+
+
+InnerTensor = tuple[Sequence[str], str]
+"""A tensor inside functions: the call nodes that lead to it, the main graph's first, and its name
+there (``node:index``)."""
 
 
 class Value(NamedTuple):
@@ -320,7 +284,9 @@ class Scope:
         body: The nodes.
         leaves: The fingerprints of the leaves, by name.
         values: The values of the nodes that the walk has computed, by name.
-        effects: The fingerprints of the effects of the calls among them.
+        effects: The fingerprints of the nodes with effects that run, in called functions too.
+        awaited: Those of all nodes with a state that run, also of nodes that only read.
+        called: The scopes of the functions that calls in this body call, by call node.
         placed: The fingerprints of the fed tensors, by node and output.
         inside: The tensors that are fed inside the functions of calls, by call node.
         taken: The places of the arguments that these calls still need, by call node.
@@ -331,6 +297,8 @@ class Scope:
     leaves: Mapping[str, bytes]
     values: dict[str, Value] = field(default_factory=dict)
     effects: set[bytes] = field(default_factory=set)
+    awaited: set[bytes] = field(default_factory=set)
+    called: dict[str, Scope] = field(default_factory=dict)
     placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
     inside: dict[str, InnerFeeds] = field(default_factory=dict)
     taken: dict[str, frozenset[int]] = field(default_factory=dict)
@@ -359,7 +327,16 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
     if op in CALLS or called in library:
         is_compiled = _is_compiled(node.attr)
         given = _given(node, library, called)
-        return Parts(op, inputs, controls, given, function=called, is_compiled=is_compiled)
+        counts = library.has_effects(op)
+        return Parts(
+            op,
+            inputs,
+            controls,
+            given,
+            has_effects=counts,
+            function=called,
+            is_compiled=is_compiled,
+        )
     functions: list[str] = []
     digests: list[bytes] = []
     for key in sorted(node.attr.keys() - _IGNORED):
@@ -371,6 +348,7 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
             (_nameless(value) if named else value).SerializeToString(deterministic=True),
         ]
     identity = "" if inputs else _identity(node, library)
+    is_handle = not inputs and _is_source(node, library)
     return Parts(
         op,
         inputs,
@@ -378,7 +356,8 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         digest(*digests),
         tuple(functions),
         identity,
-        is_source=not node.input and _is_source(node, library),
+        is_source=is_handle and not controls,
+        has_effects=not is_handle and library.has_effects(op),
     )
 
 
@@ -415,7 +394,10 @@ def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as 
 
 
 def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - as above
-    """Return whether a node without inputs is a constant or the handle of a resource."""
+    """Return whether a node without inputs is a constant or the handle of a named resource."""
+    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
+    if node.op.startswith("Anonymous") or shared == _ANONYMOUS:
+        return False  # each run makes a resource
     if node.op in _SOURCES:
         return True
     yielded = library.outputs(node) or []
