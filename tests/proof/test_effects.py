@@ -1,4 +1,4 @@
-"""Nodes with effects count in fingerprints: each run of equal ones, and which run a tensor needs."""
+"""Nodes with effects in fingerprints: how often equal ones run, and which of them is read."""
 
 from __future__ import annotations
 
