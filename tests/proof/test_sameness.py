@@ -381,3 +381,53 @@ def test_an_input_that_takes_the_alias_of_a_dropped_one_is_not_taken_for_it() ->
     found = python_computation(start, key, by_tensor=False, labels=labels)
     merged = python_computation(start, key, by_tensor=False, labels={second: first, first: first})
     assert found.outputs != merged.outputs
+
+
+def _write(messages: Messages) -> None:
+    """Make the function inside the exporter's function write a variable."""
+    function = messages.function("encode")
+    node = function.node_def.add(name="write", op="AssignVariableOp")
+    node.input.extend(["encoded_readvariableop_resource", "product:product:0"])
+    function.control_ret["write"] = "write"
+    function.signature.control_output.append("write")
+
+
+def fetch_from_the_old_call(messages: Messages) -> None:
+    """Fetch an output of the new signature from the call that the exporter made."""
+    old = messages.signatures[DEFAULT].outputs["score"].name
+    messages.signatures["inner"].outputs["score"].name = old
+
+
+def call_twice_in_python(messages: Messages) -> None:
+    """Make the function from which Python takes the new signature call its function again."""
+    name = messages.bare("inner").concrete_function_name
+    function = next(f for f in messages.graph.library.function if f.signature.name == name)
+    (call,) = (node for node in function.node_def if node.op == "StatefulPartitionedCall")
+    again = function.node_def.add()
+    again.CopyFrom(call)
+    again.name = "again"
+    function.control_ret["again"] = "again"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [None, fetch_from_the_old_call, call_twice_in_python],
+    ids=lambda each: getattr(each, "__name__", "no defect"),
+)
+def test_a_function_that_writes_was_run_twice_and_the_proof_saw_one_run(
+    tmp_path: Path, change: Callable[[Messages], None] | None
+) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(MODELS / "module", directory)
+    rewrite(directory / "saved_model.pb", _write)
+    before = load(directory).meta_graph()
+    smpatch.patch(directory, [INNER], options=smpatch.Options(validate="none"))
+    assert len(load(directory).signatures) == 2
+    if change is not None:
+        rewrite(directory / "saved_model.pb", change)
+    after = load(directory).meta_graph()
+    if change is None:
+        prove(before, after, INNER.expected(before), INNER.gone(before))
+        return
+    with pytest.raises(ValidationError, match="its effects|requested computation"):
+        prove(before, after, INNER.expected(before), INNER.gone(before))
