@@ -286,6 +286,7 @@ class Scope:
         values: The values of the nodes that the walk has computed, by name.
         effects: The fingerprints of the nodes with effects that run, in called functions too.
         awaited: Those of all nodes with a state that run, also of nodes that only read.
+        asked: The tensors inside functions whose fingerprints are asked for, by call node.
         called: The scopes of the functions that calls in this body call, by call node.
         placed: The fingerprints of the fed tensors, by node and output.
         inside: The tensors that are fed inside the functions of calls, by call node.
@@ -298,6 +299,7 @@ class Scope:
     values: dict[str, Value] = field(default_factory=dict)
     effects: set[bytes] = field(default_factory=set)
     awaited: set[bytes] = field(default_factory=set)
+    asked: dict[str, list[InnerTensor]] = field(default_factory=dict)
     called: dict[str, Scope] = field(default_factory=dict)
     placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
     inside: dict[str, InnerFeeds] = field(default_factory=dict)

@@ -41,7 +41,7 @@ from smpatch.graph.bodies import (
     with_given,
 )
 from smpatch.graph.functions import READS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.walks import components, needed, refined
 
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds", "Met"]
@@ -98,40 +98,30 @@ class Fingerprints:
         self._begin({})
         scope = self._fed(feeds, bound or {})
         found = {}
-        for label in sorted({*fetches, *(inner or {})}):
-            if inner is not None and label in inner:
-                tensors = [self._inside(scope, *inner[label])]
+        inner = inner or {}
+        for calls, tensor in inner.values():
+            scope.asked.setdefault(calls[0], []).append((calls[1:], tensor))
+        for label in sorted({*fetches, *inner}):
+            if label in inner:
+                found[label] = self.whole([self._inside(scope, *inner[label])])
             else:
-                tensors = self._tensors(scope, map(main_source, fetches[label]))
-            found[label] = self.whole(tensors)
+                found[label] = self.whole(self._tensors(scope, map(main_source, fetches[label])))
         return Computation(found, frozenset(scope.effects))
 
     def _inside(self, scope: Scope, calls: Sequence[str], tensor: str) -> bytes:
-        """Return the fingerprint of a tensor inside functions; the calls run as a whole.
-
-        The effects on which only this tensor depends become effects of the main graph, too.
-        """
-        main, passed = scope, list[tuple[Parts, frozenset[bytes], Scope, set[bytes]]]()
+        """Return the fingerprint of a tensor inside functions, which run as a whole."""
+        passed: list[tuple[Parts, frozenset[bytes]]] = []
         for call in calls:
-            known = set(scope.effects)
             self._compute(scope, [call])
-            parts = scope.body.parts(call)
-            if not parts.function:
-                raise FingerprintError(f"{call!r} calls no function")
-            passed.append((parts, self._waits(scope, parts), scope, known))
             if call not in scope.called:
-                given = [self._source(scope, each) for each in parts.inputs]
-                scope.called[call] = self._bound(parts.function, given)
+                raise FingerprintError(f"{call!r} calls no function")
+            parts = scope.body.parts(call)
+            passed.append((parts, self._waits(scope, parts)))
             scope = scope.called[call]
-        known = set(scope.effects)
         node, _, port = tensor.rpartition(":")
         (found,) = self._tensors(scope, [Source(node, int(port))])
-        effects = scope.effects - known
-        for parts, waits, outer, known in reversed(passed):
+        for parts, waits in reversed(passed):
             found = self._returned(parts, waits, found)
-            effects = {self._returned(parts, waits, each) for each in effects}
-            effects |= outer.effects - known
-        main.effects |= effects
         return found
 
     def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
@@ -171,7 +161,7 @@ class Fingerprints:
             FingerprintError: There is no such function, or it takes other arguments.
         """
         self._begin(met)
-        found, _, effects = self._call(name, tuple(arguments), {}, "")
+        found, _, effects = self._call(name, tuple(arguments))
         if self._body(name).is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
             effects = frozenset(digest(b"compiled", each) for each in effects)
@@ -261,7 +251,7 @@ class Fingerprints:
         if parts.function:
             inside = scope.inside.get(name)
             if inside is None:
-                called = self._call(parts.function, given, scope.called, name)
+                called = self._call(parts.function, given, scope, name)
             else:
                 called = self._call_fed(parts, inside, given)
             results, awaited, effects = (
@@ -342,10 +332,11 @@ class Fingerprints:
             scope.values[name] = Value(own, results, frozenset({own}))
 
     def _call(
-        self, name: str, given: tuple[bytes, ...], called: dict[str, Scope], node: str
+        self, name: str, given: tuple[bytes, ...], caller: Scope | None = None, node: str = ""
     ) -> _Called:
-        """Return the fingerprints of a called function; ``called`` gets its scope by call node."""
-        known = self._called.get((name, given))
+        """Return the fingerprints of a called function; ``node`` of the caller calls it."""
+        asked = [] if caller is None else caller.asked.get(node, [])
+        known = None if asked else self._called.get((name, given))
         if known is not None:
             return known
         body = self._body(name)
@@ -353,12 +344,17 @@ class Fingerprints:
             self._recursive = True
             distance = b"%d" % (len(self._active) - self._active.index(name))
             head = digest(b"recursion", distance, *given)
-            places = range(body.result_count)
-            results = tuple(digest(head, b"%d" % place) for place in places)
+            results = tuple(digest(head, b"%d" % place) for place in range(body.result_count))
             return results, frozenset({head}), frozenset({head})
         runs = self._runs
-        scope = called[node] = self._bound(name, given)
-        found = self._ran(name, scope, body.control_results)
+        scope = self._bound(name, given)
+        if caller is not None:
+            caller.called[node] = scope
+        for calls, tensor in asked:
+            if calls:
+                scope.asked.setdefault(calls[0], []).append((calls[1:], tensor))
+        more = [calls[0] if calls else op_of(tensor) for calls, tensor in asked]
+        found = self._ran(name, scope, body.control_results, more)
         # A result that refers to an enclosing call is valid only in that call.
         if self._recursive:
             self._recursive = bool(self._active)
@@ -366,13 +362,18 @@ class Fingerprints:
             self._called[name, given] = found
         return found
 
-    def _ran(self, name: str, scope: Scope, controls: Sequence[str]) -> _Called:
-        """Return the fingerprints of a function that runs with the leaves of a scope."""
+    def _ran(
+        self, name: str, scope: Scope, controls: Sequence[str], more: Sequence[str] = ()
+    ) -> _Called:
+        """Return the fingerprints of a function that runs with the leaves of a scope.
+
+        The order is that of a copy that yields ``more``: its new results come last.
+        """
         self._active.append(name)
         try:
-            # A copy that yields more has its new results after all that runs anyway.
             self._compute(scope, controls)
             results = tuple(self._tensors(scope, self._body(name).results))
+            self._compute(scope, more)
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
@@ -432,7 +433,7 @@ class Fingerprints:
         arguments = self._body(name).arguments
         given = tuple(digest(b"argument", b"%d" % place) for place in range(len(arguments)))
         met, runs, self._met = self._met, self._runs, {}
-        results, awaited, _ = self._call(name, given, {}, "")
+        results, awaited, _ = self._call(name, given)
         self._met, self._runs = met, runs
         whole = digest(b"function", b"%d" % len(given), *results, b"effects", *sorted(awaited))
         if self._body(name).is_compiled:
