@@ -343,12 +343,9 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
     digests: list[bytes] = []
     for key in sorted(node.attr.keys() - _IGNORED):
         value = node.attr[key]
-        named = [func.name for func in (value.func, *value.list.func) if func.name]
+        value, named = _nameless(value)
         functions += named
-        digests += [
-            key.encode(),
-            (_nameless(value) if named else value).SerializeToString(deterministic=True),
-        ]
+        digests += [key.encode(), value.SerializeToString(deterministic=True)]
     identity = "" if inputs else _identity(node, library)
     is_handle = not inputs and _is_source(node, library)
     return Parts(
@@ -370,6 +367,8 @@ def _given(node: Any, library: FunctionLibrary, called: str) -> bytes:  # noqa: 
     )
     of = node.attr["f"].func.attr if "f" in node.attr and called != node.op else node.attr
     values = [(key, of[key].SerializeToString(deterministic=True)) for key in taken if key in of]
+    if any(_nameless(of[key])[1] for key in taken if key in of):
+        raise FingerprintError(f"a call gives functions to the function {called!r}")
     return (
         digest(*(part for key, value in values for part in (key.encode(), value)))
         if values
@@ -406,13 +405,21 @@ def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - a
     return bool(yielded) and all(each.dtype == "resource" for each in yielded)
 
 
-def _nameless(value: Any) -> Any:  # noqa: ANN401 - an AttrValue
-    """Return an attribute without the names of the functions in it."""
+def _nameless(value: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 - an AttrValue
+    """Return an attribute without the names of the functions in it, and these names."""
+    if not (value.func.name or value.list.func):
+        return value, []
     copy = type(value)()
     copy.CopyFrom(value)
-    for func in [copy.func] if copy.WhichOneof("value") == "func" else copy.list.func:
-        func.name = ""
-    return copy
+    names: list[str] = []
+    waiting = [copy]
+    while waiting:
+        each = waiting.pop()
+        for func in [each.func] if each.WhichOneof("value") == "func" else each.list.func:
+            names.append(str(func.name))
+            func.name = ""
+            waiting += [func.attr[key] for key in sorted(func.attr)]  # it may take functions
+    return copy, names
 
 
 def _is_compiled(attributes_of: Any) -> bool:  # noqa: ANN401 - a map of AttrValue

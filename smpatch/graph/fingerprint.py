@@ -365,19 +365,19 @@ class Fingerprints:
     def _ran(
         self, name: str, scope: Scope, controls: Sequence[str], more: Sequence[str] = ()
     ) -> _Called:
-        """Return the fingerprints of a function that runs with the leaves of a scope.
-
-        The order is that of a copy that yields ``more``: its new results come last.
-        """
+        """Return the fingerprints of a function that runs, as those of a copy that yields more."""
         self._active.append(name)
         try:
             self._compute(scope, controls)
+            kept = frozenset(scope.effects)
             results = tuple(self._tensors(scope, self._body(name).results))
             self._compute(scope, more)
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
-        return results, frozenset(awaited), frozenset(scope.effects)
+        # ``control_ret`` does not keep these: they run for a result.
+        others = {digest(b"with a result", each) for each in scope.effects - kept}
+        return results, frozenset(awaited), kept | others
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Record the tensors that are fed in a body and in the functions that it calls."""

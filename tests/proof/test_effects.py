@@ -117,8 +117,14 @@ def test_two_equal_calls_of_a_function_with_a_random_number_yielded_one_number()
 def test_a_call_with_effects_is_its_body() -> None:
     called = _computed([CALL[0], _node("y", "Neg", ["a"])], functions=[YIELDS])
     assert called == _computed([_node("r", "Random", ["x"]), _node("y", "Neg", ["r"])])
-    inside = _calling(*_two("Random")[:0], _node("r", "Random", ["i"]), results=["r:z:0"])
-    assert called == _computed([CALL[0], _node("y", "Neg", ["a"])], functions=[inside])
+
+
+def test_an_effect_that_only_a_result_needs_is_another_effect() -> None:
+    """Only ``control_ret`` keeps a node of which no result is read."""
+    kept = _calling(_node("r", "Random", ["i"]), results=["r:z:0"], controls=["r"])
+    loose = _calling(_node("r", "Random", ["i"]), results=["r:z:0"])
+    called = [CALL[0], _node("y", "Neg", ["a"])]
+    assert _computed(called, functions=[kept]) != _computed(called, functions=[loose])
 
 
 def test_to_wait_for_a_call_that_writes_through_its_result_was_nothing() -> None:
@@ -177,3 +183,19 @@ def test_two_variables_without_a_name_were_one_variable() -> None:
     variables = [_node(name, "VarHandleOp", **anonymous) for name in ("a", "b")]
     one = _computed([*variables, _node("y", "Sub", ["a", "a"])])
     assert one.outputs != _computed([*variables, _node("y", "Sub", ["a", "b"])]).outputs
+
+
+def _taking(inner: str, negates: str) -> Computation:
+    """Compute an operation that takes a function, which takes another function."""
+    node = _node("y", "Taking", ["x"], f="g")
+    node.attr["f"].func.attr["of"].func.name = inner
+    functions = [
+        _function(name, ["i"], [_node("n", negates, ["i"])], {"r": "n:z:0"}) for name in ("f", "g")
+    ]
+    functions[1].node_def[0].op = "Identity"
+    return _computed([node], functions=functions)
+
+
+def test_the_body_of_a_function_that_a_function_takes_was_not_read() -> None:
+    assert _taking("f", "Neg") == _taking("f", "Neg")
+    assert _taking("f", "Neg").outputs != _taking("f", "Identity").outputs

@@ -429,5 +429,5 @@ def test_a_function_that_writes_was_run_twice_and_the_proof_saw_one_run(
     if change is None:
         prove(before, after, INNER.expected(before), INNER.gone(before))
         return
-    with pytest.raises(ValidationError, match="its effects|requested computation"):
+    with pytest.raises(ValidationError, match=r"its effects|requested computation"):
         prove(before, after, INNER.expected(before), INNER.gone(before))
