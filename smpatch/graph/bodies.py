@@ -341,7 +341,9 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         )
     functions: list[str] = []
     digests: list[bytes] = []
-    for key in sorted(node.attr.keys() - _IGNORED):
+    # The shape of a placeholder with a default only limits the values that may be fed.
+    ignored = _IGNORED | {"shape"} if op == "PlaceholderWithDefault" else _IGNORED
+    for key in sorted(node.attr.keys() - ignored):
         value = node.attr[key]
         value, named = _nameless(value)
         functions += named
