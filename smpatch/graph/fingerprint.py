@@ -433,11 +433,11 @@ class Fingerprints:
         arguments = self._body(name).arguments
         given = tuple(digest(b"argument", b"%d" % place) for place in range(len(arguments)))
         met, runs, self._met = self._met, self._runs, {}
-        results, awaited, _ = self._call(name, given)
+        results, awaited, effects = self._call(name, given)
         self._met, self._runs = met, runs
-        whole = digest(b"function", b"%d" % len(given), *results, b"effects", *sorted(awaited))
-        if self._body(name).is_compiled:
-            whole = digest(b"compiled", whole)
+        kind = b"compiled function" if self._body(name).is_compiled else b"function"
+        ran = sorted(awaited | effects)
+        whole = digest(kind, b"%d" % len(given), *results, b"effects", *ran)
         if not self._recursive:
             self._whole[name] = whole
         return whole

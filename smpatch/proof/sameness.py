@@ -30,6 +30,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
+from smpatch.proof.untouched import check_untouched
 from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
@@ -69,6 +70,7 @@ def prove(
         raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
     _check_present(before, after, changed, gone)
     _check_gone(after, set(gone) - set(changed), with_object_graph=with_object_graph)
+    check_untouched(before, after, proof.changed)
     for key, request in asked.items():
         if key not in after.signatures:
             continue

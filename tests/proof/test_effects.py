@@ -199,3 +199,12 @@ def _taking(inner: str, negates: str) -> Computation:
 def test_the_body_of_a_function_that_a_function_takes_was_not_read() -> None:
     assert _taking("f", "Neg") == _taking("f", "Neg")
     assert _taking("f", "Neg").outputs != _taking("f", "Identity").outputs
+
+
+def _loop_body(*controls: str) -> Computation:
+    function = _calling(_node("r", "Random", ["i"]), results=["r:z:0"], controls=controls)
+    return _computed([_node("y", "While", ["x"], f="f")], functions=[function])
+
+
+def test_the_body_of_a_loop_that_lost_its_control_results_was_the_same_body() -> None:
+    assert _loop_body("r").outputs != _loop_body().outputs

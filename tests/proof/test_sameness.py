@@ -345,7 +345,7 @@ def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
 
     edit = Copy(DEFAULT, "second")
     before, after = edited(tmp_path, "module", edit, prune_too_much)
-    with pytest.raises(ProofError):
+    with pytest.raises(ValidationError, match="the edit would remove the function"):
         prove(before, after, edit.expected(before), edit.gone(before))
 
 
@@ -430,4 +430,49 @@ def test_a_function_that_writes_was_run_twice_and_the_proof_saw_one_run(
         prove(before, after, INNER.expected(before), INNER.gone(before))
         return
     with pytest.raises(ValidationError, match=r"its effects|requested computation"):
+        prove(before, after, INNER.expected(before), INNER.gone(before))
+
+
+def exchange_variables_of_the_function_that_stays(messages: Messages) -> None:
+    """Exchange the captures of a function that is no signature: Python calls it by its path."""
+    _exchange(messages.objects.concrete_functions["__inference_encode_18"].bound_inputs)
+
+
+def change_an_object(messages: Messages) -> None:
+    """Give a variable another type."""
+    variable = next(each for each in messages.objects.nodes if each.HasField("variable"))
+    variable.variable.dtype = 2  # a double
+
+
+def remove_an_object(messages: Messages) -> None:
+    """Let the root forget a child."""
+    del messages.objects.nodes[0].children[0]
+
+
+def change_what_restores(messages: Messages) -> None:
+    """Make the restore operation fill the variables from each other's values."""
+    _exchange(messages.node("StatefulPartitionedCall_2").input)
+
+
+def remove_a_node(messages: Messages) -> None:
+    """Remove a node that no signature needs."""
+    messages.graph.node.remove(messages.node("weight/Read/ReadVariableOp"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        exchange_variables_of_the_function_that_stays,
+        change_an_object,
+        remove_an_object,
+        change_what_restores,
+        remove_a_node,
+    ],
+    ids=lambda each: each.__name__,
+)
+def test_a_change_of_what_is_no_signature_passed(
+    tmp_path: Path, change: Callable[[Messages], None]
+) -> None:
+    before, after = edited(tmp_path, "module", INNER, change)
+    with pytest.raises(ValidationError, match="which is no part of a signature"):
         prove(before, after, INNER.expected(before), INNER.gone(before))
