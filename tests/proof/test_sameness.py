@@ -476,3 +476,18 @@ def test_a_change_of_what_is_no_signature_passed(
     before, after = edited(tmp_path, "module", INNER, change)
     with pytest.raises(ValidationError, match="which is no part of a signature"):
         prove(before, after, INNER.expected(before), INNER.gone(before))
+
+
+def lose_the_new_name_in_python(messages: Messages) -> None:
+    """Keep the name of an output that the edit renames."""
+    fields = messages.concrete(DEFAULT).output_signature.dict_value.fields
+    fields["score"].CopyFrom(fields["a"])
+    del fields["a"]
+
+
+def test_a_name_that_python_does_not_get_was_a_key_error(tmp_path: Path) -> None:
+    before, after = edited(tmp_path, "module", RENAMED, lose_the_new_name_in_python)
+    with pytest.raises(
+        ValidationError, match=r"output 'a' would not have .* tf\.saved_model\.load"
+    ):
+        prove(before, after, RENAMED.expected(before), RENAMED.gone(before))
