@@ -268,8 +268,8 @@ class _Proof:
             is_asked = request.outputs.keys() == request.output_was.keys() or not new.effects
             if is_asked and request.inputs.keys() == request.input_was.keys():
                 for alias, before in request.output_was.items():
-                    wanted, found = old.outputs[before], new.outputs.get(alias)
-                    self._compare_one(key, alias, wanted, found, _PYTHON)
+                    pair = old.outputs[before], new.outputs.get(alias)
+                    self._compare_one(key, alias, *pair, _PYTHON)
                 compared = True
                 if len(old.outputs) == len(request.output_was) == len(request.outputs):
                     self._compare_effects(key, old, new, _PYTHON)
