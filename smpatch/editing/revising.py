@@ -32,7 +32,9 @@ from smpatch.rules import (
     remarks,
 )
 from smpatch.signature import (
+    CompositeTensorSpec,
     SignatureDef,
+    SparseTensorSpec,
     TensorSpec,
     compatible,
     shape_from_proto,
@@ -112,11 +114,22 @@ def brought_out(
         meta_graph, key, {**kept, **inner}, context.infer, tensors=inner
     )
     for name, alias in kept.items():
-        ref = outputs[name]
-        if isinstance(ref, str):
-            message.outputs[alias].name = ref
+        _point(message.outputs[alias], outputs[name])
     found = {alias: outputs[alias] for alias in inner}
     return meta_graph, {**added, **found}
+
+
+def _point(info: Any, ref: TensorRef) -> None:  # noqa: ANN401 - a TensorInfo
+    """Give an output the names of other tensors, and leave all else."""
+    if isinstance(ref, str):
+        info.name = ref
+    elif isinstance(ref, TensorSpec):
+        info.name = ref.name
+    elif isinstance(ref, SparseTensorSpec):
+        info.coo_sparse.MergeFrom(spec_proto(ref).coo_sparse)
+    elif isinstance(ref, CompositeTensorSpec):
+        for component, each in zip(info.composite_tensor.components, ref.components, strict=True):
+            _point(component, each)
 
 
 def mapped(

@@ -159,11 +159,11 @@ def _differs_in_python(meta_graph: MetaGraph, key: str, signature: SignatureDef)
     if not all(isinstance(each, TensorSpec) for each in _specs(signature)):
         return False
     try:
-        wanted = signature_computation(meta_graph, signature).outputs
-        got = python_computation(meta_graph, key, by_tensor=True).outputs
+        wanted = signature_computation(meta_graph, signature)
+        got = python_computation(meta_graph, key, by_tensor=True)
     except FingerprintError:
         return False
-    return wanted.keys() == got.keys() and wanted != got
+    return wanted.outputs.keys() == got.outputs.keys() and wanted != got
 
 
 def _specs(signature: SignatureDef) -> Iterator[Spec]:

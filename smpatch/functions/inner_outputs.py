@@ -11,7 +11,7 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +24,23 @@ from smpatch.functions.calls import (
     numbered,
     redirected,
 )
+from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
+from smpatch.functions.joining import prefix_of
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import full
+from smpatch.graph.index import CALLS, full
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
-from smpatch.signature import TensorSpec, shape_proto
-from smpatch.tensor_refs import TensorRef
+from smpatch.signature import (
+    CompositeTensorSpec,
+    SparseTensorSpec,
+    TensorSpec,
+    names_of,
+    shape_proto,
+)
+from smpatch.tensor_refs import TensorRef, named_tensors
 
 
 @dataclass(slots=True)
@@ -84,20 +92,26 @@ def expose(
     if inner:
         if infer is not None:
             inner = dict(zip(inner, inferred(meta_graph, inner.values(), infer), strict=True))
-        meta_graph, exposed, callers = _yielding(meta_graph, inner, infer)
+        nodes, functions, exposed = _yielding(meta_graph, inner, infer)
         # The copy yields the old results too, so that the other outputs need no second
         # call.
-        found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
+        moved, more = _moved(meta_graph, key, found, nodes)
+        found = {alias: _from_copy(ref, moved) for alias, ref in found.items()} | exposed
+        serialized = (
+            each.SerializeToString(deterministic=True) for each in (*nodes.values(), *more)
+        )
+        extended = Addition(nodes=tuple(serialized), functions=functions)
+        meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).appended(extended))
     return meta_graph, inputs, found
 
 
 def _yielding(
     meta_graph: MetaGraph, inner: Mapping[str, Inner], infer: Infer | None
-) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, str]]:
+) -> tuple[dict[str, Any], tuple[bytes, ...], dict[str, TensorRef]]:
     """Copy the functions on the way to inner tensors, and call the copies.
 
     Returns:
-        The MetaGraph with the calls, the tensors by alias, and the new call nodes by the old ones.
+        The new call nodes by the names of the old ones, the copies, and the tensors by alias.
     """
     roots: dict[str, _Site] = {}
     exposed: dict[str, TensorRef] = {}
@@ -117,7 +131,7 @@ def _yielding(
         before = len(library[root.function].signature.output_arg)
         exposed[alias] = f"{callers[main_call]}:{before + root.results.index(result)}"
     writer = _Cloning(library)
-    nodes = []
+    nodes = {}
     for main_call, root in roots.items():
         name = writer.write(root)
         node = redirected(graph.node(main_call).message(), name, root.results)
@@ -127,19 +141,55 @@ def _yielding(
             described = node.attr["_output_shapes"].list
             described.shape.extend(shapes_before)
             described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
-        nodes.append(node.SerializeToString(deterministic=True))
-    addition = Addition(nodes=tuple(nodes), functions=tuple(writer.functions))
-    extended = Draft.of(meta_graph.parts).appended(addition)
-    return meta_graph.with_parts(extended), exposed, callers
+        nodes[main_call] = node
+    return nodes, tuple(writer.functions), exposed
 
 
-def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
-    """Return an output; a result of an old call becomes the same result of its new call."""
-    name = ref.name if isinstance(ref, TensorSpec) else ref
-    if not isinstance(name, str):
+def _moved(
+    meta_graph: MetaGraph, key: str, found: Mapping[str, TensorRef], nodes: Mapping[str, Any]
+) -> tuple[dict[str, str], tuple[Any, ...]]:
+    """Return the tensors that take the place of others, and copies of nodes for them.
+
+    A result of an old call becomes the same result of its new call. If a call has effects, the old
+    one must not run as well: the nodes between its results and the outputs are copied, too.
+    """
+    graph, library = meta_graph.graph, meta_graph.functions
+    replaced = {
+        f"{old}:{place}": f"{node.name}:{place}"
+        for old, node in nodes.items()
+        for place in range(len(library[library.called_by(old)].signature.output_arg))
+    }
+    if not _have_effects(library, map(library.called_by, nodes)):
+        return replaced, ()
+    wanted = [full(name) for ref in found.values() for name in named_tensors(ref) if name]
+    given = [full(each) for node in nodes.values() for each in node.input if each[:1] != "^"]
+    fed = set(names_of(meta_graph.signatures[key].inputs.values()))
+    prefix = prefix_of(key, graph)
+    copied = copies(graph, replaced, fed, [*wanted, *given], prefix, keep_shapes=True)
+    for node in (*nodes.values(), *copied.nodes):
+        for place, each in enumerate(node.input):
+            if each[:1] != "^":
+                now = copied.tensors.get(full(each), each)
+                node.input[place] = each if now == full(each) else now.removesuffix(":0")
+            elif each[1:] in nodes:
+                node.input[place] = f"^{nodes[each[1:]].name}"
+    return {**replaced, **copied.tensors}, copied.nodes
+
+
+def _have_effects(library: FunctionLibrary, names: Iterable[str]) -> bool:
+    ops = {str(node.op) for name in library.reached(names) for node in library[name].node_def}
+    return any(library.has_effects(op) for op in ops - CALLS if op not in library)
+
+
+def _from_copy(ref: TensorRef, moved: Mapping[str, str]) -> TensorRef:
+    """Return an output whose tensors are replaced; the whole spec stays if none is."""
+    names = {each: moved.get(each, each) for each in map(full, named_tensors(ref))}
+    if all(new == old for old, new in names.items()):
         return ref
-    op, _, index = full(name).rpartition(":")
-    return f"{callers[op]}:{index}" if op in callers else ref
+    if isinstance(ref, SparseTensorSpec | CompositeTensorSpec):
+        return with_names(ref, names)
+    (name,) = names.values()
+    return name
 
 
 def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:

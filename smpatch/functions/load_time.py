@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smpatch import wire
+from smpatch.graph.functions import READS
 from smpatch.graph.index import called, op_of
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
@@ -43,15 +44,7 @@ _STATE = VARIABLES | {
 
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 
-_ONLY_READ = frozenset(
-    {"ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "VariableShape", "NoOp"}
-    | {"ResourceGather", "ResourceGatherNd", "Identity", "Gather", "GatherV2"}
-    | {
-        f"LookupTable{what}{version}"
-        for what in ("Find", "Size", "Export")
-        for version in ("", "V2")
-    }
-)
+_ONLY_READ = READS | {"NoOp", "Identity", "Gather", "GatherV2"}
 """The operations that do not change the variables and tables among their inputs."""
 
 _PASSES = frozenset({"Identity", "Enter"})
@@ -210,7 +203,7 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     graph = meta_graph.graph
     wirings = [graph.wiring(name) for name in graph]
     taking = [each for each in wirings if {*tables} & {*map(op_of, each.inputs)}]
-    found = sorted(each.name for each in taking if _fills(meta_graph, each.name))
+    found = sorted(each.name for each in taking if _fills(meta_graph, each.name, tables))
     wanted = {f"^{name}" for name in found}
     groups = [each.name for each in wirings if each.op == "NoOp" and wanted <= {*each.inputs}]
     for name in groups if found else ():
@@ -219,12 +212,43 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _fills(meta_graph: MetaGraph, name: str) -> bool:
-    """Return whether a node, or a function that it calls, may fill a variable or table."""
+def _fills(meta_graph: MetaGraph, name: str, tables: Collection[str]) -> bool:
+    """Return whether a node, or a function to which it leads, fills one of these tables."""
     library = meta_graph.functions
     node = meta_graph.graph.node(name).message()
-    inside = [library[each].node_def for each in called(node) if each in library]
-    return any(each.op.startswith(FILLS) for nodes in ([node], *inside) for each in nodes)
+    sources = enumerate(node.input)
+    waiting = [
+        (node, place) for place, each in sources if each[:1] != "^" and op_of(each) in tables
+    ]
+    seen: set[tuple[str, int]] = set()
+    while waiting:
+        node, place = waiting.pop()
+        if node.op.startswith(FILLS):
+            return True
+        given = sum(each[:1] != "^" for each in node.input)
+        for function in filter(library.__contains__, called(node)):
+            arguments = library[function].signature.input_arg
+            # A branch has a condition before the arguments of its functions.
+            number = place - given + len(arguments)
+            if 0 <= number < len(arguments) and (function, number) not in seen:
+                seen.add((function, number))
+                waiting += _readers(library[function], arguments[number].name)
+    return False
+
+
+def _readers(function: Any, name: str) -> Iterator[tuple[Any, int]]:  # noqa: ANN401 - a FunctionDef
+    """Yield the nodes that read an argument of a function, with the place of the input."""
+    reading: dict[str, list[tuple[Any, int]]] = {}
+    for node in function.node_def:
+        for place, source in enumerate(node.input):
+            reading.setdefault(source.partition(":")[0], []).append((node, place))
+    waiting = [name]
+    while waiting:
+        for node, place in reading.pop(waiting.pop(), ()):
+            if node.op in _PASSES:
+                waiting.append(node.name)
+            else:
+                yield node, place
 
 
 def _collections(meta_graph: MetaGraph) -> Mapping[str, Sequence[str]]:

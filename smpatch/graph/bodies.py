@@ -13,61 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from smpatch.errors import SmpatchError
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex
-
-
-def components(
-    roots: Iterable[str], needs: Callable[[str], Iterable[str]]
-) -> Iterator[tuple[str, ...]]:
-    """Yield the strongly connected components that roots need, each after those that it needs.
-
-    Args:
-        roots: The nodes from which the walk starts.
-        needs: Returns the nodes that a node needs. It is called once for each node.
-    """
-    numbers: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    waiting: list[str] = []
-    path: list[tuple[str, Iterator[str]]] = []
-
-    def enter(name: str) -> None:
-        numbers[name] = lowest[name] = len(numbers)
-        waiting.append(name)
-        path.append((name, iter(needs(name))))
-
-    for root in roots:
-        if root not in numbers:
-            enter(root)
-        while path:
-            name, rest = path[-1]
-            for each in rest:
-                if each not in numbers:
-                    enter(each)
-                    break
-                if each in lowest:  # its component is not complete yet
-                    lowest[name] = min(lowest[name], numbers[each])
-            else:
-                path.pop()
-                for above, _ in path[-1:]:
-                    lowest[above] = min(lowest[above], lowest[name])
-                if lowest[name] == numbers[name]:
-                    yield _taken(waiting, name, lowest)
-
-
-def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str, ...]:
-    """Remove the nodes from ``first`` on from the stack, and return them."""
-    component: list[str] = []
-    while not component or component[-1] != first:
-        component.append(waiting.pop())
-        del lowest[component[-1]]
-    return tuple(component)
-
 
 _IGNORED = frozenset(
     {
@@ -82,6 +34,9 @@ _IGNORED = frozenset(
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
 """Operations without an effect: a control input from one of them makes no node wait."""
+
+_ANONYMOUS = b"cd2c89b7-88b7-44c8-ad83-06c2a9158347"
+"""The ``shared_name`` of a resource that has no name (``ResourceHandle::ANONYMOUS_NAME``)."""
 
 _COMPILED = "_XlaMustCompile"
 
@@ -113,6 +68,7 @@ class Parts(NamedTuple):
         functions: The names of functions in other attributes, in the order of these.
         identity: The name of a node without inputs, if it distinguishes the node; else empty.
         is_source: Whether it is a constant or the handle of a resource; then no node waits for it.
+        has_effects: Whether two equal nodes are not one (``FunctionLibrary.has_effects``).
         function: The function that a call calls; empty in other nodes.
         is_compiled: Whether XLA must compile that function.
     """
@@ -124,6 +80,7 @@ class Parts(NamedTuple):
     functions: tuple[str, ...] = ()
     identity: str = ""
     is_source: bool = False
+    has_effects: bool = False
     function: str = ""
     is_compiled: bool = False
 
@@ -261,7 +218,8 @@ class Computation:
 
     Attributes:
         outputs: The fingerprints of the outputs, by label.
-        effects: The fingerprints of effects of calls, such as assignments in called functions.
+        effects: The fingerprints of the nodes with effects that run, such as assignments; each run
+            of equal nodes has its own.
     """
 
     outputs: Mapping[str, bytes]
@@ -271,6 +229,11 @@ class Computation:
 InnerFeeds = dict[tuple[tuple[str, ...], str], bytes]
 """The fingerprints of the values of fed tensors inside functions. The key of a tensor has the call
 nodes that lead to it, and its name there (``node:index``)."""
+
+
+InnerTensor = tuple[Sequence[str], str]
+"""A tensor inside functions: the call nodes that lead to it, the main graph's first, and its name
+there (``node:index``)."""
 
 
 class Value(NamedTuple):
@@ -303,7 +266,10 @@ class Scope:
         body: The nodes.
         leaves: The fingerprints of the leaves, by name.
         values: The values of the nodes that the walk has computed, by name.
-        effects: The fingerprints of the effects of the calls among them.
+        effects: The fingerprints of the nodes with effects that run, in called functions too.
+        awaited: Those of all nodes with a state that run, also of nodes that only read.
+        asked: The tensors inside functions whose fingerprints are asked for, by call node.
+        called: The scopes of the functions that calls in this body call, by call node.
         placed: The fingerprints of the fed tensors, by node and output.
         inside: The tensors that are fed inside the functions of calls, by call node.
         taken: The places of the arguments that these calls still need, by call node.
@@ -314,6 +280,9 @@ class Scope:
     leaves: Mapping[str, bytes]
     values: dict[str, Value] = field(default_factory=dict)
     effects: set[bytes] = field(default_factory=set)
+    awaited: set[bytes] = field(default_factory=set)
+    asked: dict[str, list[InnerTensor]] = field(default_factory=dict)
+    called: dict[str, Scope] = field(default_factory=dict)
     placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
     inside: dict[str, InnerFeeds] = field(default_factory=dict)
     taken: dict[str, frozenset[int]] = field(default_factory=dict)
@@ -342,18 +311,27 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
     if op in CALLS or called in library:
         is_compiled = _is_compiled(node.attr)
         given = _given(node, library, called)
-        return Parts(op, inputs, controls, given, function=called, is_compiled=is_compiled)
+        counts = library.has_effects(op)
+        return Parts(
+            op,
+            inputs,
+            controls,
+            given,
+            has_effects=counts,
+            function=called,
+            is_compiled=is_compiled,
+        )
     functions: list[str] = []
     digests: list[bytes] = []
-    for key in sorted(node.attr.keys() - _IGNORED):
+    # The shape of a placeholder with a default only limits the values that may be fed.
+    ignored = _IGNORED | {"shape"} if op == "PlaceholderWithDefault" else _IGNORED
+    for key in sorted(node.attr.keys() - ignored):
         value = node.attr[key]
-        named = [func.name for func in (value.func, *value.list.func) if func.name]
+        value, named = _nameless(value)
         functions += named
-        digests += [
-            key.encode(),
-            (_nameless(value) if named else value).SerializeToString(deterministic=True),
-        ]
+        digests += [key.encode(), value.SerializeToString(deterministic=True)]
     identity = "" if inputs else _identity(node, library)
+    is_handle = not inputs and _is_source(node, library)
     return Parts(
         op,
         inputs,
@@ -361,7 +339,8 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         digest(*digests),
         tuple(functions),
         identity,
-        is_source=not node.input and _is_source(node, library),
+        is_source=is_handle and not controls,
+        has_effects=not is_handle and library.has_effects(op),
     )
 
 
@@ -372,6 +351,8 @@ def _given(node: Any, library: FunctionLibrary, called: str) -> bytes:  # noqa: 
     )
     of = node.attr["f"].func.attr if "f" in node.attr and called != node.op else node.attr
     values = [(key, of[key].SerializeToString(deterministic=True)) for key in taken if key in of]
+    if any(_nameless(of[key])[1] for key in taken if key in of):
+        raise FingerprintError(f"a call gives functions to the function {called!r}")
     return (
         digest(*(part for key, value in values for part in (key.encode(), value)))
         if values
@@ -398,20 +379,31 @@ def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as 
 
 
 def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - as above
-    """Return whether a node without inputs is a constant or the handle of a resource."""
+    """Return whether a node without inputs is a constant or the handle of a named resource."""
+    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
+    if node.op.startswith("Anonymous") or shared == _ANONYMOUS:
+        return False  # each run makes a resource
     if node.op in _SOURCES:
         return True
     yielded = library.outputs(node) or []
     return bool(yielded) and all(each.dtype == "resource" for each in yielded)
 
 
-def _nameless(value: Any) -> Any:  # noqa: ANN401 - an AttrValue
-    """Return an attribute without the names of the functions in it."""
+def _nameless(value: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 - an AttrValue
+    """Return an attribute without the names of the functions in it, and these names."""
+    if not (value.func.name or value.list.func):
+        return value, []
     copy = type(value)()
     copy.CopyFrom(value)
-    for func in [copy.func] if copy.WhichOneof("value") == "func" else copy.list.func:
-        func.name = ""
-    return copy
+    names: list[str] = []
+    waiting = [copy]
+    while waiting:
+        each = waiting.pop()
+        for func in [each.func] if each.WhichOneof("value") == "func" else each.list.func:
+            names.append(str(func.name))
+            func.name = ""
+            waiting += [func.attr[key] for key in sorted(func.attr)]  # it may take functions
+    return copy, names
 
 
 def _is_compiled(attributes_of: Any) -> bool:  # noqa: ANN401 - a map of AttrValue

@@ -7,6 +7,10 @@ operations, attributes, constants, the order of arguments, control edges and lea
 depend on the names of nodes, functions and results, on devices, or on attributes that only
 describe.
 
+Equal nodes with effects are not one: two of them change a state twice, or yield two random
+numbers. So the second gets another fingerprint than the first, in the order in which one question
+meets them, and each call of a function has its own.
+
 Different fingerprints do not prove different numbers: two graphs can compute the same numbers
 in two ways. This module runs nothing and needs no TensorFlow.
 
@@ -26,20 +30,21 @@ from smpatch.graph.bodies import (
     FingerprintError,
     FunctionBody,
     InnerFeeds,
+    InnerTensor,
     MainBody,
     Parts,
     Scope,
     Source,
     Value,
-    components,
     digest,
     main_source,
     with_given,
 )
-from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.functions import READS, FunctionLibrary
+from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.walks import components, needed, refined
 
-__all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
+__all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds", "Met"]
 
 _MOST_WORK = 20_000_000
 """The most visits of nodes in functions for one question; a body counts again for each call.
@@ -47,8 +52,12 @@ TensorFlow cannot inline more. The main graph does not count: its nodes are visi
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
-_Called = tuple[tuple[bytes, ...], frozenset[bytes]]
-"""The fingerprints of the results of a call, and of its effects."""
+_Called = tuple[tuple[bytes, ...], frozenset[bytes], frozenset[bytes]]
+"""The fingerprints of the results of a call, of that for which a control edge from it waits, and
+of its effects."""
+
+Met = dict[bytes, int]
+"""The fingerprints of nodes with effects that one question has met, with their numbers."""
 
 
 class Fingerprints:
@@ -65,56 +74,59 @@ class Fingerprints:
         self._active: list[str] = []
         self._recursive = False
         self._work = 0
+        self._met: Met = {}
+        self._runs = 0
 
     def main(
         self,
         feeds: Mapping[str, str],
         fetches: Mapping[str, Sequence[str]],
         bound: Mapping[str, bytes] | None = None,
+        inner: Mapping[str, InnerTensor] | None = None,
     ) -> Computation:
-        """Return the computation of tensors of the main graph.
+        """Return the computation of tensors of the main graph, and inside functions.
 
         Args:
             feeds: The labels of the inputs, by the full names (``op:index``) of their tensors.
             fetches: The full names of the tensors of each output, by its label.
             bound: The fingerprints of known values, by the full names of the tensors they feed.
+            inner: The outputs that are tensors inside functions, by label.
 
         Raises:
-            FingerprintError: The graph refers to a node or function that is missing.
+            FingerprintError: The graph refers to a node, call or function that is missing.
         """
+        self._begin({})
         scope = self._fed(feeds, bound or {})
-        found = {
-            label: self.whole(self._tensors(scope, map(main_source, names)))
-            for label, names in fetches.items()
-        }
+        found = {}
+        inner = inner or {}
+        for calls, tensor in inner.values():
+            scope.asked.setdefault(calls[0], []).append((calls[1:], tensor))
+        for label in sorted({*fetches, *inner}):
+            if label in inner:
+                found[label] = self.whole([self._inside(scope, *inner[label])])
+            else:
+                found[label] = self.whole(self._tensors(scope, map(main_source, fetches[label])))
         return Computation(found, frozenset(scope.effects))
 
-    def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
-        """Return the fingerprint of a tensor inside the functions to which a call leads.
-
-        Args:
-            feeds: As for ``main``.
-            calls: The call nodes that lead to the tensor, the main graph's first.
-            tensor: The tensor in the last body, ``node:index``.
-
-        Raises:
-            FingerprintError: There is no such call or tensor.
-        """
-        scope = self._fed(feeds, {})
+    def _inside(self, scope: Scope, calls: Sequence[str], tensor: str) -> bytes:
+        """Return the fingerprint of a tensor inside functions, which run as a whole."""
         passed: list[tuple[Parts, frozenset[bytes]]] = []
         for call in calls:
-            parts = scope.body.parts(call)
-            if not parts.function:
+            self._compute(scope, [call])
+            if call not in scope.called:
                 raise FingerprintError(f"{call!r} calls no function")
-            given = self._tensors(scope, parts.inputs)
-            self._compute(scope, parts.controls)
+            parts = scope.body.parts(call)
             passed.append((parts, self._waits(scope, parts)))
-            scope = self._bound(parts.function, given)
+            scope = scope.called[call]
         node, _, port = tensor.rpartition(":")
         (found,) = self._tensors(scope, [Source(node, int(port))])
         for parts, waits in reversed(passed):
             found = self._returned(parts, waits, found)
-        return digest(b"tensor", found)
+        return found
+
+    def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
+        """Return the fingerprint of an ``InnerTensor``; see ``main`` for feeds and errors."""
+        return self.main(feeds, {}, inner={"": (calls, tensor)}).outputs[""]
 
     def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
         """Return the computation of the results of a function.
@@ -126,7 +138,7 @@ class Fingerprints:
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
-        results, effects = self.results(name, arguments)
+        results, effects = self.results(name, arguments, {})
         found = {str(place): self.whole([each]) for place, each in enumerate(results)}
         return Computation(found, effects)
 
@@ -136,21 +148,23 @@ class Fingerprints:
         return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
 
     def results(
-        self, name: str, arguments: Sequence[bytes]
+        self, name: str, arguments: Sequence[bytes], met: Met
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of the results of a call of a function, and of its effects.
 
         Args:
             name: The function.
             arguments: The fingerprint of each argument.
+            met: What the question has met before.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
-        self._work = 0
-        found, effects = self._call(name, tuple(arguments))
+        self._begin(met)
+        found, _, effects = self._call(name, tuple(arguments))
         if self._body(name).is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
+            effects = frozenset(digest(b"compiled", each) for each in effects)
         return list(found), effects
 
     def tensors(
@@ -158,7 +172,8 @@ class Fingerprints:
         names: Sequence[str],
         feeds: Mapping[str, str],
         bound: Mapping[str, bytes],
-        inside: InnerFeeds | None = None,
+        inside: InnerFeeds,
+        met: Met,
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of tensors of the main graph, and of the effects of calls.
 
@@ -168,12 +183,14 @@ class Fingerprints:
             bound: As for ``main``.
             inside: Tensors inside functions that are fed, too. Nodes that only they need do not
                 count.
+            met: What the question has met before.
 
         Raises:
             FingerprintError: The graph refers to a node or function that is missing.
         """
+        self._begin(met)
         scope = self._fed(feeds, bound)
-        self._place(scope, inside or {})
+        self._place(scope, inside)
         found = self._tensors(scope, map(main_source, names))
         return found, frozenset(scope.effects)
 
@@ -184,11 +201,14 @@ class Fingerprints:
 
     def tensor(self, name: str) -> bytes:
         """Return the fingerprint of one tensor of the main graph if nothing is fed."""
+        self._begin({})
         return self._tensors(self._fed({}, {}), [main_source(name)])[0]
 
+    def _begin(self, met: Met) -> None:
+        self._met, self._work = met, 0
+
     def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
-        """Return the main graph, with the fed tensors as leaves, for a new question."""
-        self._work = 0
+        """Return the main graph, with the fed tensors as leaves."""
         leaves = {name: self.leaf("feed", label) for name, label in feeds.items()}
         leaves.update(bound)
         body = MainBody(self._graph, self._library, self._main, frozenset(leaves))
@@ -227,26 +247,39 @@ class Fingerprints:
         waits = self._waits(scope, parts)
         if parts.op == "NoOp":
             return Value(digest(b"wait", *sorted(waits)), None, waits)
-        inside = scope.inside.get(name)
-        if inside is not None and parts.function:
-            results, effects = self._call_fed(scope, parts, inside)
-        elif parts.function:
-            given = tuple(self._source(scope, each) for each in parts.inputs)
-            results, effects = self._call(parts.function, given)
+        given = tuple(self._source(scope, each) for each in scope.inputs(name, parts))
         if parts.function:
-            results = tuple(self._returned(parts, waits, each) for each in results)
-            effects = frozenset(_after(with_given(parts, each), waits) for each in effects)
-            scope.effects |= effects
-            return Value(b"", results, effects)
-        given = tuple(self._source(scope, each) for each in parts.inputs)
+            inside = scope.inside.get(name)
+            if inside is None:
+                called = self._call(parts.function, given, scope, name)
+            else:
+                called = self._call_fed(parts, inside, given)
+            results, awaited, effects = (
+                [self._returned(parts, waits, each) for each in kind] for kind in called
+            )
+            scope.effects.update(effects)
+            scope.awaited.update(awaited)
+            return Value(b"", tuple(results), frozenset(awaited))
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
+        if parts.has_effects:
+            own = self._run(own)
+            scope.effects.add(own)
+        if parts.has_effects or parts.op in READS:
+            scope.awaited.add(own)
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
+
+    def _run(self, own: bytes) -> bytes:
+        """Return the fingerprint of a node with effects: another one for each of several."""
+        number = self._met[own] = self._met.get(own, 0) + 1
+        self._runs += 1
+        return own if number == 1 else digest(b"again", own, b"%d" % number)
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
-        return _after(with_given(parts, result), waits)
+        result = with_given(parts, result)
+        return digest(b"after", result, *sorted(waits)) if waits else result
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
@@ -282,21 +315,10 @@ class Fingerprints:
                     waits |= scope.values[control].effects
             called = [self._function(each.function)] if each.function else []
             fixed[name] = digest(*self._head(each), *called, b"(", *given, b")", *sorted(waits))
-        digests, classes = dict(fixed), 0
-        for _ in range(len(component) + 1):
-            following = {}
-            for name, each in parts.items():
-                given = [
-                    digests[source.node] + b":%s" % str(source.port).encode()
-                    for source in each.inputs
-                    if scope.leaf(source) is None and source.node in inside
-                ]
-                waits = {digests[control] for control in scope.controls(each) if control in inside}
-                following[name] = digest(fixed[name], b"(", *given, b")", *sorted(waits))
-            digests = following
-            if len(set(digests.values())) == classes:
-                break
-            classes = len(set(digests.values()))
+        digests = refined(scope, parts, fixed)
+        runs = {name: self._run(digests[name]) for name in parts if parts[name].has_effects}
+        if any(digests[name] != run for name, run in runs.items()):
+            digests = refined(scope, parts, fixed | runs)
         cycle = digest(*sorted(set(digests.values())))
         for name in component:
             own = digest(b"loop", digests[name], cycle)
@@ -304,11 +326,17 @@ class Fingerprints:
             if parts[name].function:
                 count = self._body(parts[name].function).result_count
                 results = tuple(digest(own, b"%d" % place) for place in range(count))
+            if name in runs:
+                scope.effects.add(own)
+                scope.awaited.add(own)
             scope.values[name] = Value(own, results, frozenset({own}))
 
-    def _call(self, name: str, given: tuple[bytes, ...]) -> _Called:
-        """Return the fingerprints of the results of a called function, and of its effects."""
-        known = self._called.get((name, given))
+    def _call(
+        self, name: str, given: tuple[bytes, ...], caller: Scope | None = None, node: str = ""
+    ) -> _Called:
+        """Return the fingerprints of a called function; ``node`` of the caller calls it."""
+        asked = [] if caller is None else caller.asked.get(node, [])
+        known = None if asked else self._called.get((name, given))
         if known is not None:
             return known
         body = self._body(name)
@@ -316,25 +344,40 @@ class Fingerprints:
             self._recursive = True
             distance = b"%d" % (len(self._active) - self._active.index(name))
             head = digest(b"recursion", distance, *given)
-            places = range(body.result_count)
-            return tuple(digest(head, b"%d" % place) for place in places), frozenset({head})
+            results = tuple(digest(head, b"%d" % place) for place in range(body.result_count))
+            return results, frozenset({head}), frozenset({head})
+        runs = self._runs
         scope = self._bound(name, given)
+        if caller is not None:
+            caller.called[node] = scope
+        for calls, tensor in asked:
+            if calls:
+                scope.asked.setdefault(calls[0], []).append((calls[1:], tensor))
+        more = [calls[0] if calls else op_of(tensor) for calls, tensor in asked]
+        found = self._ran(name, scope, body.control_results, more)
+        # A result that refers to an enclosing call is valid only in that call.
+        if self._recursive:
+            self._recursive = bool(self._active)
+        elif runs == self._runs:  # else the next call runs these nodes again
+            self._called[name, given] = found
+        return found
+
+    def _ran(
+        self, name: str, scope: Scope, controls: Sequence[str], more: Sequence[str] = ()
+    ) -> _Called:
+        """Return the fingerprints of a function that runs, as those of a copy that yields more."""
         self._active.append(name)
         try:
-            results = tuple(self._tensors(scope, body.results))
-            self._compute(scope, body.control_results)
+            self._compute(scope, controls)
+            kept = frozenset(scope.effects)
+            results = tuple(self._tensors(scope, self._body(name).results))
+            self._compute(scope, more)
         finally:
             self._active.pop()
-        effects = set(scope.effects)
-        for each in body.control_results:
-            effects |= scope.values[each].effects
-        found = results, frozenset(effects)
-        # A result that refers to an enclosing call is valid only in that call.
-        if not self._recursive:
-            self._called[name, given] = found
-        elif not self._active:
-            self._recursive = False
-        return found
+        awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
+        # ``control_ret`` does not keep these: they run for a result.
+        others = {digest(b"with a result", each) for each in scope.effects - kept}
+        return results, frozenset(awaited), kept | others
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Record the tensors that are fed in a body and in the functions that it calls."""
@@ -349,8 +392,8 @@ class Fingerprints:
             if not parts.function:
                 raise FingerprintError(f"{call!r} calls no function")
             body = self._body(parts.function)
-            needed, _ = self._needed(self._opened(parts.function, deeper), body)
-            taken = (n for n, name in enumerate(body.arguments) if name in needed)
+            nodes, _ = needed(self._opened(parts.function, deeper), body)
+            taken = (n for n, name in enumerate(body.arguments) if name in nodes)
             scope.taken[call] = frozenset(taken)
 
     def _opened(self, function: str, inside: InnerFeeds) -> Scope:
@@ -360,60 +403,17 @@ class Fingerprints:
         self._place(scope, inside)
         return scope
 
-    @staticmethod
-    def _needed(scope: Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
-        """Return the needed nodes and arguments of a function, and its needed control results."""
-
-        def walk(waiting: list[str], *, past: bool) -> set[str]:
-            found: set[str] = set()
-            while waiting:
-                name = waiting.pop()
-                if name in found:
-                    continue
-                found.add(name)
-                if name in scope.leaves:
-                    continue
-                parts = body.parts(name)
-                given = list(parts.inputs) if past else scope.inputs(name, parts)
-                waiting += [e.node for e in given if past or e[:2] not in scope.placed]
-                waiting += scope.controls(parts)
-            return found
-
-        lost = [node for node, _ in scope.placed]
-        for call, taken in scope.taken.items():
-            sources = enumerate(body.parts(call).inputs)
-            lost += [each.node for place, each in sources if place not in taken]
-        lies_before = walk(lost, past=True)
-        scope.lost = lies_before
-        roots = [each.node for each in body.results if each[:2] not in scope.placed]
-        roots += [each for each in body.control_results if each not in lies_before]
-        needed = walk(roots, past=False)
-        scope.lost = lies_before - needed
-        return needed, [each for each in body.control_results if each in needed]
-
-    def _call_fed(self, scope: Scope, parts: Parts, inside: InnerFeeds) -> _Called:
+    def _call_fed(self, parts: Parts, inside: InnerFeeds, given: Sequence[bytes]) -> _Called:
         """Return the same as ``_call`` if tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)
         body = self._body(parts.function)
         self._bound(parts.function, [b""] * len(parts.inputs))  # refuses another number of them
-        needed, controls = self._needed(opened, body)
-        opened.leaves = {
-            argument: self._source(scope, source)
-            for argument, source in zip(body.arguments, parts.inputs, strict=True)
-            if argument in needed
-        }
-        self._active.append(parts.function)
-        try:
-            results = tuple(self._tensors(opened, body.results))
-            self._compute(opened, controls)
-        finally:
-            self._active.pop()
-        effects = set(opened.effects)
-        for each in controls:
-            effects |= opened.values[each].effects
-        return results, frozenset(effects)
+        nodes, controls = needed(opened, body)
+        arguments = [each for each in body.arguments if each in nodes]
+        opened.leaves = dict(zip(arguments, given, strict=True))
+        return self._ran(parts.function, opened, controls)
 
     def _bound(self, name: str, given: Sequence[bytes]) -> Scope:
         body = self._body(name)
@@ -432,8 +432,12 @@ class Fingerprints:
             return self._whole[name]
         arguments = self._body(name).arguments
         given = tuple(digest(b"argument", b"%d" % place) for place in range(len(arguments)))
-        results, effects = self._call(name, given)
-        whole = digest(b"function", b"%d" % len(given), *results, b"effects", *sorted(effects))
+        met, runs, self._met = self._met, self._runs, {}
+        results, awaited, effects = self._call(name, given)
+        self._met, self._runs = met, runs
+        kind = b"compiled function" if self._body(name).is_compiled else b"function"
+        ran = sorted(awaited | effects)
+        whole = digest(kind, b"%d" % len(given), *results, b"effects", *ran)
         if not self._recursive:
             self._whole[name] = whole
         return whole
@@ -444,7 +448,3 @@ class Fingerprints:
                 raise FingerprintError(f"the model does not have the function {name!r}")
             self._bodies[name] = FunctionBody(name, self._library)
         return self._bodies[name]
-
-
-def _after(each: bytes, waits: frozenset[bytes]) -> bytes:
-    return digest(b"after", each, *sorted(waits)) if waits else each

@@ -27,6 +27,13 @@ from smpatch.graph.resolve import Attributes, Output, outputs
 _NUMBERED = re.compile(r"_0*([0-9]{1,19})$")
 """A number without thousands of digits, which neither TensorFlow nor Python reads."""
 
+READS = frozenset(
+    {"ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "VariableShape"}
+    | {"ResourceGather", "ResourceGatherNd"}
+    | {f"LookupTable{each}{v}" for each in ("Find", "Size", "Export") for v in ("", "V2")}
+)
+"""The operations with a state that only read variables and tables."""
+
 _LIMIT = 2**63
 """The first number that TensorFlow cannot read."""
 
@@ -43,6 +50,7 @@ class FunctionLibrary:
         self._op_defs = op_defs
         self._decoded: dict[str, Any] = {}
         self._calls: dict[str, tuple[str, ...]] = {}
+        self._have_effects: dict[str, bool] = {"Assert": False, **dict.fromkeys(READS, False)}
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a function of that name."""
@@ -135,6 +143,19 @@ class FunctionLibrary:
         """Return the outputs of a node of a function; None if its operation is not defined."""
         op_def = self.op_def(node.op)
         return None if op_def is None else outputs(op_def, attributes(node))
+
+    def has_effects(self, op: str) -> bool:
+        """Return whether two nodes of an operation with the same inputs are not one.
+
+        They are two if each run changes a state or yields another result, as ``RandomUniform``
+        does, or if the operation is not defined.
+        """
+        if op not in self._have_effects:
+            op_def = self.op_def(op)
+            self._have_effects[op] = (
+                op_def is None or op_def.is_stateful or any(arg.is_ref for arg in op_def.input_arg)
+            )
+        return self._have_effects[op]
 
     @cached_property
     def complete(self) -> bool:

@@ -437,11 +437,11 @@ def full(source: str) -> str:
 
 def called(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
     """Return the functions that a node names in its attributes, and its own operation."""
-    names = [node.op]
-    for value in node.attr.values():
+    names, waiting = [node.op], [*node.attr.values()]
+    while waiting:
+        value = waiting.pop()
         kind = value.WhichOneof("value")
-        if kind == "func":
-            names.append(value.func.name)
-        elif kind == "list":
-            names += [func.name for func in value.list.func]
+        for func in [value.func] if kind == "func" else value.list.func if kind == "list" else ():
+            names.append(func.name)
+            waiting += func.attr.values()  # a function may take functions
     return names

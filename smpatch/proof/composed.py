@@ -15,7 +15,7 @@ from smpatch import dtypes, schema
 from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Follow
 from smpatch.functions.inner_tensors import Inner
-from smpatch.graph.fingerprint import Computation, Fingerprints, InnerFeeds
+from smpatch.graph.fingerprint import Computation, Fingerprints, InnerFeeds, Met
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.loader import MetaGraph
@@ -56,11 +56,12 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
             given[name] = value
     fed = {alias: Fingerprints.leaf("feed", alias) for alias in request.inputs}
     flow.values = dict(fed)
-    parts: dict[str, list[bytes]] = {}
-    for alias, names in request.yielded.items():
-        parts[alias], effects = before.fingerprints.tensors(names, feeds, given, inside)
-        flow.effects |= effects
-    flow.values |= {alias: found[0] for alias, found in parts.items() if len(found) == 1}
+    yielding = [name for names in request.yielded.values() for name in names]
+    found, effects = before.fingerprints.tensors(yielding, feeds, given, inside, flow.met)
+    flow.effects |= effects
+    rest = iter(found)
+    parts = {alias: [next(rest) for _ in names] for alias, names in request.yielded.items()}
+    flow.values |= {alias: each[0] for alias, each in parts.items() if len(each) == 1}
     for fragment in request.after:
         taken = set(fragment.inputs)
         flow.run(fragment)
@@ -69,7 +70,7 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
             if alias in fed:  # the name is an input again
                 flow.values[alias] = fed[alias]
         parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
-    outputs = {alias: Fingerprints.whole(found) for alias, found in parts.items()}
+    outputs = {alias: Fingerprints.whole(each) for alias, each in parts.items()}
     return Computation(outputs, frozenset(flow.effects))
 
 
@@ -106,7 +107,7 @@ def still_needed(
                 given |= dict.fromkeys(where, value)
         feeds = {name: label for name, label in feeds.items() if name not in given}
         tensors = before.fingerprints.tensors
-        return [tensors(names, feeds, given, inside) for names in outputs.values()]
+        return [tensors(names, feeds, given, inside, {}) for names in outputs.values()]
 
     plain = computed("")
     return frozenset(alias for alias in inputs if alias and computed(alias) != plain)
@@ -120,11 +121,13 @@ class _Flow:
         before: The MetaGraph before the edit, for its definitions of operations.
         values: Alias to the fingerprint of its value.
         effects: The fingerprints of effects.
+        met: What the whole computation has met.
     """
 
     before: MetaGraph
     values: dict[str, bytes]
     effects: set[bytes] = field(default_factory=set)
+    met: Met = field(default_factory=dict)
 
     def run(self, fragment: Fragment) -> None:
         """Apply a function: add the fingerprints of its results and of its effects."""
@@ -136,7 +139,7 @@ class _Flow:
         fingerprints = Fingerprints(index, FunctionLibrary(index, self.before.op_defs))
         root = schema.FunctionDef.FromString(fragment.functions[0]).signature.name
         given = [self.values[alias] for alias in fragment.inputs]
-        found, effects = fingerprints.results(root, given)
+        found, effects = fingerprints.results(root, given, self.met)
         self.values |= dict(zip(fragment.outputs, found, strict=True))
         self.effects |= effects
 
@@ -179,7 +182,7 @@ class _Graph:
         data = self._graph.SerializeToString()
         index = GraphIndex(data, [(0, len(data))])
         made = Fingerprints(index, self._library)
-        return made.tensors([f"{found}:0"], self._fed, self._bound)[0][0]
+        return made.tensors([f"{found}:0"], self._fed, self._bound, {}, {})[0][0]
 
     def _followed(self, follow: Follow) -> str:
         name = self._add("Placeholder", [], dtype=follow.dtype)

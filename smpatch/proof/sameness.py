@@ -30,6 +30,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
+from smpatch.proof.untouched import check_untouched
 from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 _REPORT = "the model is unchanged; please report this"
@@ -66,6 +67,7 @@ def prove(
         raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
     _check_present(before, after, changed, gone)
     _check_gone(after, set(gone) - set(changed), with_object_graph=with_object_graph)
+    check_untouched(before, after, proof.changed)
     for key, request in asked.items():
         if key not in after.signatures:
             continue
@@ -197,16 +199,14 @@ class _Proof:
                 name: value_fingerprint(each, self.before.functions)
                 for name, each in request.bound.items()
             }
-            expected = self.before.fingerprints.main(_feeds(request.inputs), in_graph, bound)
-            kept = {alias: outputs[alias] for alias in in_graph}
-            self._compare(key, expected, _computation(self.after, inputs, kept))
-            for alias, inner in request.outputs.items():
-                if not isinstance(inner, tuple):
-                    wanted = self.before.fingerprints.inside(
-                        _feeds(request.inputs), inner.calls, inner.spec.name
-                    )
-                    got = _computation(self.after, inputs, {alias: outputs[alias]})
-                    self._compare_one(key, alias, wanted, got.outputs[alias])
+            inner = {
+                alias: (each.calls, each.spec.name)
+                for alias, each in request.outputs.items()
+                if not isinstance(each, tuple)
+            }
+            fingerprints = self.before.fingerprints
+            expected = fingerprints.main(_feeds(request.inputs), in_graph, bound, inner)
+            self._compare(key, expected, _computation(self.after, inputs, outputs))
         if self._has_python(key) and not self._is_same_python(key, request):
             self._check_python(key, request, _computation(self.after, inputs, outputs))
 
@@ -255,10 +255,15 @@ class _Proof:
             labels = {old: new for new, old in request.input_was.items()}
             old = python_computation(self.before, request.was, by_tensor=False, labels=labels)
             new = python_computation(self.after, key, by_tensor=False)
-            if request.inputs.keys() == request.input_was.keys():
+            # Among equal nodes with effects, those of an added output may now be met earlier.
+            is_asked = request.outputs.keys() == request.output_was.keys() or not new.effects
+            if is_asked and request.inputs.keys() == request.input_was.keys():
                 for alias, before in request.output_was.items():
-                    self._compare_one(key, alias, old.outputs[before], new.outputs[alias], _PYTHON)
+                    pair = old.outputs[before], new.outputs.get(alias)
+                    self._compare_one(key, alias, *pair, _PYTHON)
                 compared = True
+                if len(old.outputs) == len(request.output_was) == len(request.outputs):
+                    self._compare_effects(key, old, new, _PYTHON)
         try:
             got = python_computation(self.after, key, by_tensor=True)
         except FingerprintError:
@@ -273,8 +278,7 @@ class _Proof:
         if got.outputs.keys() != expected.outputs.keys():
             found = f"it would have the outputs {sorted(got.outputs)}{_PYTHON}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
-        for alias, wanted in expected.outputs.items():
-            self._compare_one(key, alias, wanted, got.outputs[alias], _PYTHON)
+        self._compare(key, expected, got, _PYTHON)
 
     def _has_python(self, key: str) -> bool:
         """Return whether the edit changed the object graph, which has the signature now."""
@@ -350,13 +354,19 @@ class _Proof:
 
     def _compare(self, key: str, wanted: Computation, got: Computation, half: str = "") -> None:
         for alias, each in wanted.outputs.items():
-            self._compare_one(key, alias, each, got.outputs[alias], half)
+            self._compare_one(key, alias, each, got.outputs.get(alias), half)
+        self._compare_effects(key, wanted, got, half)
+
+    @staticmethod
+    def _compare_effects(key: str, wanted: Computation, got: Computation, half: str) -> None:
         if wanted.effects != got.effects:
             found = f"its effects, such as assignments, would differ from the requested ones{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
     @staticmethod
-    def _compare_one(key: str, alias: str, wanted: bytes, got: bytes, half: str = "") -> None:
+    def _compare_one(
+        key: str, alias: str, wanted: bytes, got: bytes | None, half: str = ""
+    ) -> None:
         if wanted != got:
             found = f"output {alias!r} would not have the requested computation{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)

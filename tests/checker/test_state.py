@@ -11,7 +11,7 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, Finding
 from tests.checker.faults import FIXTURES
-from tests.oracle.client import Oracle, encoded
+from tests.oracle.client import Oracle, decoded, encoded
 
 QUICK = CheckOptions(validate="none")
 
@@ -151,3 +151,95 @@ def test_a_variable_that_only_one_branch_reads_is_no_fault(
     assert ("refused" in said) == bool(codes)
     found = [each.code for each in _faults(tmp_path)]
     assert [each for each in found if each == "variable-not-restored"] == codes
+
+
+KEYED = """
+attr { key: "Tin" value { list { type: DT_RESOURCE } } }
+attr { key: "Tout" value { list { } } }
+"""
+TABLE = """
+saved_model_schema_version: 1
+meta_graphs {
+  meta_info_def { tags: "serve" }
+  graph_def {
+    node { name: "t" op: "HashTableV2" attr { key: "key_dtype" value { type: DT_INT64 } }
+           attr { key: "value_dtype" value { type: DT_FLOAT } } }
+    node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_INT64 } } }
+    node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
+           attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { } } } } }
+    node { name: "z" op: "LookupTableFindV2" input: "t" input: "x" input: "c"
+           attr { key: "Tin" value { type: DT_INT64 } }
+           attr { key: "Tout" value { type: DT_FLOAT } } }
+    node { name: "call" op: "StatefulPartitionedCall" input: "t"
+           attr { key: "f" value { func { name: "f0" } } } %s }
+    library { %s } }
+  signature_def { key: "k" value {
+    inputs { key: "x" value { name: "x:0" dtype: DT_INT64 tensor_shape { unknown_rank: true } } }
+    outputs { key: "z" value { name: "z:0" dtype: DT_FLOAT tensor_shape { unknown_rank: true } } }
+    method_name: "tensorflow/serving/predict" } } }
+"""
+PASSING = """
+function { signature { name: "f%d" input_arg { name: "a" type: DT_RESOURCE }
+           control_output: "c" is_stateful: true }
+           node_def { name: "same" op: "Identity" input: "a"
+                      attr { key: "T" value { type: DT_RESOURCE } } }
+           node_def { name: "keys" op: "Const" attr { key: "dtype" value { type: DT_INT64 } }
+             attr { key: "value" value { tensor { dtype: DT_INT64 tensor_shape { dim { size: 1 } }
+                                                  int64_val: 7 } } } }
+           node_def { name: "values" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
+             attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 1 } }
+                                                  float_val: 2.5 } } } }
+           %s control_ret { key: "c" value: "c" } }
+"""
+INITIALIZES = """
+op: "InitializeTableV2" input: "%s:output:0" input: "keys:output:0" input: "values:output:0"
+attr { key: "Tkey" value { type: DT_INT64 } } attr { key: "Tval" value { type: DT_FLOAT } }
+"""
+
+
+def _nested(fills: str, calls: int = 3) -> str:
+    inner = f'attr {{ key: "f" value {{ func {{ name: "f%d" }} }} }} {KEYED}'
+    bodies = [
+        PASSING
+        % (
+            place,
+            'node_def { name: "c" op: "StatefulPartitionedCall" input: "same:output:0" '
+            + inner % (place + 1)
+            + "}",
+        )
+        for place in range(calls)
+    ]
+    return TABLE % (KEYED, "".join([*bodies, PASSING % (calls, fills)]))
+
+
+def test_a_table_that_a_function_in_a_function_fills_was_said_to_be_filled_by_nothing(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    """Only the function that a node calls was looked at, and not those that this one calls."""
+    filled = 'node_def { name: "c" ' + INITIALIZES % "same" + "}"
+    (tmp_path / "saved_model.pbtxt").write_text(_nested(filled))
+    (fault,) = _faults(tmp_path)
+    assert fault.code == "table-not-filled"
+    assert "--init-op call" in fault.hint
+    smpatch.set_init_op(tmp_path, "call", options=smpatch.Options(validate="none"))
+    assert _faults(tmp_path) == []
+    said = oracle.ask(
+        "run_signature",
+        directory=tmp_path,
+        tags=["serve"],
+        key="k",
+        feed={"x:0": encoded(np.array([7], np.int64))},
+    )
+    assert decoded(said["arrays"]["z"]) == [2.5]
+
+
+def test_a_function_that_fills_another_table_was_said_to_fill_this_one(tmp_path: Path) -> None:
+    other = 'node_def { name: "o" op: "HashTableV2" attr { key: "shared_name" value { s: "o" } }'
+    other += 'attr { key: "key_dtype" value { type: DT_INT64 } }'
+    other += 'attr { key: "value_dtype" value { type: DT_FLOAT } } }'
+    filled = other + 'node_def { name: "c" ' + (INITIALIZES % "o").replace("output", "table_handle")
+    filled = filled.replace("keys:table_handle", "keys:output")
+    filled = filled.replace("values:table_handle", "values:output") + "}"
+    (tmp_path / "saved_model.pbtxt").write_text(_nested(filled, calls=0))
+    (fault,) = _faults(tmp_path)
+    assert "no operation of the graph fills them" in fault.hint

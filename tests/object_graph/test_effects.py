@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 import smpatch
 from smpatch import load
+from smpatch.edits import EditSignature
 from tests.object_graph.conftest import UNPROVED
+from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
 FEED = {"x": encoded(np.array([[1.0, 2.0]], np.float32))}
@@ -83,3 +87,104 @@ def test_the_counter_counts_one_after_it_was_saved_again(
             "python"
         ]
         assert decoded(told["read"]["arrays"]["calls"]) == 1, key
+
+
+EXPORT = """
+import sys
+import tensorflow as tf
+VECTOR = tf.TensorSpec([None, 2], tf.float32, "x")
+class Module(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = tf.Variable(0.0)
+    @tf.function(input_signature=[VECTOR])
+    def serve(self, x):
+        now = tf.identity(self.calls.assign_add(1.0), name="now")
+        found = tf.sparse.from_dense(x * now)
+        return {"i": found.indices, "v": found.values, "d": found.dense_shape,
+                "splits": tf.constant([0, 1, 2], tf.int64), "y": now * tf.ones([2])}
+    @tf.function(input_signature=[])
+    def read(self):
+        return {"calls": self.calls.read_value()}
+module = Module()
+signatures = {"serving_default": module.serve, "read": module.read}
+tf.saved_model.save(module, sys.argv[1], signatures)
+"""
+RUN = """
+import json
+import sys
+import tensorflow.compat.v1 as tf
+with tf.Session(graph=tf.Graph()) as session:
+    signatures = tf.saved_model.loader.load(session, ["serve"], sys.argv[1]).signature_def
+    (calls,) = signatures["read"].outputs.values()
+    feeds = {signatures["serving_default"].inputs["x"].name: [[1.0, 2.0]]}
+    found = session.run(sys.argv[2:], feeds)
+    print(json.dumps([[each.tolist() for each in found], float(session.run(calls.name))]))
+"""
+IN_C = smpatch.Options(signature_def_only=True, overwrite=True)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that counts its calls, with outputs that are the parts of composite tensors."""
+    directory = tmp_path_factory.mktemp("parts") / "model"
+    programs.run("-c", EXPORT, str(directory))
+    return directory
+
+
+def _ran(directory: Path, key: str) -> tuple[dict[str, object], float]:
+    """Run a signature once; return the values of its dense tensors, and the count of the calls."""
+    outputs = load(directory).signatures[key].outputs
+    names = {
+        f"{alias}{place}": each.name
+        for alias, spec in outputs.items()
+        for place, each in enumerate(spec.tensors())
+    }
+    values, calls = json.loads(programs.run("-c", RUN, str(directory), *names.values()))
+    return dict(zip(names, values, strict=True)), calls
+
+
+@pytest.mark.parametrize("added", [False, True], ids=["from-signature", "add-output"])
+@pytest.mark.parametrize("kind", ["sparse", "ragged"])
+def test_a_composite_output_beside_an_inner_tensor_ran_the_function_twice(
+    exported: Path, tmp_path: Path, kind: str, *, added: bool
+) -> None:
+    """It was fetched from the old call, and the inner tensor from a call of the copy."""
+    directory = Path(shutil.copytree(exported, tmp_path / "model"))
+    told = load(directory).signatures["serving_default"].outputs
+    names = {alias: spec.tensors()[0].name for alias, spec in told.items()}
+    whole: smpatch.SparseRef | smpatch.RaggedRef = (
+        smpatch.SparseRef(values=names["v"], indices=names["i"], dense_shape=names["d"])
+        if kind == "sparse"
+        else smpatch.RaggedRef(values=names["y"], row_splits=(names["splits"],))
+    )
+    outputs = {"whole": whole, "y": names["y"]}
+    inputs = {"x": "serving_default_x:0"}
+    smpatch.add_predict(directory, inputs=inputs, outputs=outputs, signature="k", options=IN_C)
+    expected, _ = _ran(directory, "k")
+    if added:
+        edit = EditSignature("k", add_outputs={"now": "now:0"})
+        smpatch.patch(directory, [edit], options=IN_C)
+    else:
+        kept = {"whole": "whole", "y": "y", "now": "now:0"}
+        smpatch.derive_signature(directory, "k", outputs=kept, signature="k", options=IN_C)
+    found, calls = _ran(directory, "k")
+    assert calls == 1
+    assert found == {**expected, "now0": 1.0}
+
+
+@pytest.mark.parametrize("key", ["k", "serving_default"])
+def test_an_output_behind_a_call_ran_the_function_twice(
+    exported: Path, tmp_path: Path, key: str
+) -> None:
+    """A function after the signature read the old call."""
+    directory = Path(shutil.copytree(exported, tmp_path / "model"))
+    after = tmp_path / "after.py"
+    after.write_text("import tensorflow as tf\ndef twice(y): return {'y': y * 2.0}\n")
+    options = smpatch.Options(overwrite=True)
+    smpatch.compose_signature(
+        directory, "serving_default", after=[f"{after}:twice"], signature=key, options=options
+    )
+    outputs = {"y": "y", "now": "now:0"}
+    smpatch.derive_signature(directory, key, outputs=outputs, signature=key, options=options)
+    assert _ran(directory, key) == ({"y0": [2.0, 2.0], "now0": 1.0}, 1)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpatch import load, schema
-from smpatch.graph.bodies import FingerprintError, components
+from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.fingerprint import Fingerprints
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
+from smpatch.graph.walks import components
 from tests.prove.ledger import LONG
 
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"

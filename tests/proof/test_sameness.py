@@ -345,7 +345,7 @@ def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
 
     edit = Copy(DEFAULT, "second")
     before, after = edited(tmp_path, "module", edit, prune_too_much)
-    with pytest.raises(ProofError):
+    with pytest.raises(ValidationError, match="the edit would remove the function"):
         prove(before, after, edit.expected(before), edit.gone(before))
 
 

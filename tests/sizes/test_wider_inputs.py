@@ -15,6 +15,7 @@ from smpatch.edits import Edit, FromSignature, Remove
 from smpatch.signature import Shape
 from smpatch.validator import Mode
 from tests.contract.models import FIXTURES
+from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
 WEIGHTS = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0], [2.0, 1.0]], np.float32)
@@ -270,3 +271,39 @@ def test_a_size_that_does_not_run_is_named(model: Model) -> None:
     receipt = _edit(model("dense"), "windows", {"x": (None, None, 4)})
     (note,) = [note for note in receipt.notes if note.code == "proved-shape"]
     assert "dimension 1 of 'x' runs with the sizes 2, 3, 4, 6, 9, fails with 1" in note.text
+
+
+SHARED = """
+import sys
+import tensorflow.compat.v1 as tf
+tf.disable_eager_execution()
+x = tf.placeholder(tf.float32, [2], name="x")
+k = tf.placeholder_with_default([1.0, 2.0], [2], name="k")
+y = tf.multiply(x, tf.reduce_sum(k), name="y")
+info = tf.saved_model.utils.build_tensor_info
+predict = tf.saved_model.signature_def_utils.build_signature_def
+made = {
+    key: predict({"x": info(x), **more}, {"y": info(y)}, "tensorflow/serving/predict")
+    for key, more in (("fed", {"k": info(k)}), ("not fed", {}))
+}
+with tf.Session() as session:
+    builder = tf.saved_model.Builder(sys.argv[1])
+    builder.add_meta_graph_and_variables(session, ["serve"], made)
+    builder.save()
+"""
+
+
+def test_a_wider_input_was_refused_because_another_signature_uses_its_default(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    """The proof took the shape of the placeholder for a part of the other computation."""
+    directory = tmp_path / "model"
+    programs.run("-c", SHARED, str(directory))
+    _edit(directory, "fed", {"k": (None,)})
+    x, k = (encoded(np.array(each, np.float32)) for each in ([1.0, 1.0], [2.0, 3.0, 4.0]))
+    feeds = {"fed": {"x": x, "k": k}, "not fed": {"x": x}}
+    told = oracle.ask(
+        "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["session"]
+    )["session"]
+    assert decoded(told["fed"]["arrays"]["y"]).tolist() == [9.0, 9.0]
+    assert decoded(told["not fed"]["arrays"]["y"]).tolist() == [3.0, 3.0]
