@@ -31,6 +31,7 @@ __all__ = [
     "call",
     "check_call",
     "clone",
+    "first_stem",
     "fresh_name",
     "function_of",
     "named",
@@ -94,6 +95,11 @@ def call(
 def node_stem(name: str) -> str:
     """Return a name with ``_`` for each character that a part of a node's name cannot have."""
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+
+
+def first_stem(name: str) -> str:
+    """Return ``node_stem`` with a letter, a digit or a dot at the front, as a node's name has."""
+    return node_stem(name).lstrip("_-") or "signature"
 
 
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
