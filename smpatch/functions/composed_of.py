@@ -22,7 +22,7 @@ from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, names_of
 
-__all__ = ["ComposedOf", "compositions"]
+__all__ = ["ComposedOf", "compositions", "is_composed"]
 
 _CALL = re.compile(r"[^/]+_(before|after)(?:_\d+)?/([^/]+?)(?:_\d+)?")
 _BOUND = re.compile(r"[^/]+/bound/([^/]+)")
@@ -66,6 +66,11 @@ def compositions(meta_graph: MetaGraph) -> dict[str, ComposedOf]:
     appended = dict.fromkeys(meta_graph.parts.appended_nodes)
     found = {key: _composed_of(meta_graph, key, named, appended) for key in named}
     return {key: each for key, each in found.items() if each is not None}
+
+
+def is_composed(name: str) -> bool:
+    """Return whether an appended node has the name of a value or of a call of a function."""
+    return _CALL.fullmatch(name) is not None or _BOUND.match(name) is not None
 
 
 def _composed_of(
