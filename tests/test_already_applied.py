@@ -12,6 +12,7 @@ import pytest
 
 from smpatch import patchfile
 from smpatch.already_applied import is_applied, remaining
+from smpatch.batch import apply
 from smpatch.edits import (
     AddSignature,
     Copy,
@@ -21,6 +22,7 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
+from smpatch.errors import UsageError
 from smpatch.loader import load
 from smpatch.patcher import Options, patch
 
@@ -350,3 +352,17 @@ def test_one_of_several_tag_sets(tmp_path: Path) -> None:
     patch(model, edits, options=UNPROVED, once=True)
     assert [each.tags for each in load(model).meta_graphs[:2]] == [("other",), second]
     assert patch(model, edits, options=UNPROVED, once=True).changes == ()
+
+
+def test_an_exchange_of_two_keys_counted_as_applied_before_it_was_done(tmp_path: Path) -> None:
+    """Nothing was done, and the receipt said that the model had the result."""
+    model = _copy("keras_functional", tmp_path)
+    before = _content(model)
+    edits = (Rename("serve", "t"), Rename("serving_default", "serve"), Rename("t", "serving_default"))
+    said = "exchange their names: whether that is done already cannot be detected"
+    with pytest.raises(UsageError, match=said):
+        patch(model, edits, options=UNPROVED, once=True)
+    with pytest.raises(UsageError, match=said):
+        apply([model], edits, options=UNPROVED)
+    assert _content(model) == before
+    assert [each.outcome for each in patch(model, edits, options=UNPROVED).changes] == ["renamed"] * 3

@@ -19,7 +19,15 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "conflicts", "described", "edit_list", "exclude_each_other", "perform"]
+__all__ = [
+    "Done",
+    "conflicts",
+    "described",
+    "edit_list",
+    "exclude_each_other",
+    "perform",
+    "repeatable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,18 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     if exclude_each_other(several):
         found = "a MetaGraph is removed by a list of edits that has other edits as well"
         raise UsageError(found, hint="remove it first, in a list of its own")
+    return several
+
+
+def repeatable(edits: object) -> tuple[Edit, ...]:
+    """Return edits as ``edit_list`` does, if a model shows whether they were done already.
+
+    Raises:
+        UsageError: A value is not an edit, or there is a conflict (``conflicts``).
+    """
+    several = edit_list(edits)
+    for each in conflicts(several):
+        raise UsageError(each.found, where=f"edit[{each.edit}]", hint=each.hint)
     return several
 
 
