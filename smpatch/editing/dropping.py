@@ -116,7 +116,7 @@ def refusal(
     except FingerprintError:
         needing = _needing(list(outputs))
     hint = "keep it"
-    if isinstance(spec, TensorSpec):
+    if isinstance(spec, TensorSpec) and meta_graph.parts.can_change_graph:
         shape = spec.shape
         others = (each for name, each in old.inputs.items() if name != alias)
         if shape and shape[0] is None and any(map(_is_open, others)):
