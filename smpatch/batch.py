@@ -82,8 +82,8 @@ def apply(
         [('export/1', 0), ('export/2', 0)]
 
     Raises:
-        UsageError: The options contradict each other, a model is named twice, or a model would not
-            show whether the edits were done, as after an exchange of two keys; no model was changed.
+        UsageError: The options contradict each other, a model is named twice, or a model does not
+            show whether the edits were done, as after an exchange of two keys; none was changed.
         ModelUnreadableError: A pattern in a URL matches no model, or the store refuses.
     """
     chosen = Options() if options is None else options

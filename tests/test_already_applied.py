@@ -358,11 +358,16 @@ def test_an_exchange_of_two_keys_counted_as_applied_before_it_was_done(tmp_path:
     """Nothing was done, and the receipt said that the model had the result."""
     model = _copy("keras_functional", tmp_path)
     before = _content(model)
-    edits = (Rename("serve", "t"), Rename("serving_default", "serve"), Rename("t", "serving_default"))
+    edits = (
+        Rename("serve", "t"),
+        Rename("serving_default", "serve"),
+        Rename("t", "serving_default"),
+    )
     said = "exchange their names: whether that is done already cannot be detected"
     with pytest.raises(UsageError, match=said):
         patch(model, edits, options=UNPROVED, once=True)
     with pytest.raises(UsageError, match=said):
         apply([model], edits, options=UNPROVED)
     assert _content(model) == before
-    assert [each.outcome for each in patch(model, edits, options=UNPROVED).changes] == ["renamed"] * 3
+    changes = patch(model, edits, options=UNPROVED).changes
+    assert [each.outcome for each in changes] == ["renamed"] * 3
