@@ -17,12 +17,13 @@ from smpatch.edits import (
     AddSignature,
     Copy,
     EditSignature,
+    FromSignature,
     PromoteFunction,
     Remove,
     Rename,
     Retag,
 )
-from smpatch.errors import UsageError
+from smpatch.errors import PatchFileError, UsageError
 from smpatch.loader import load
 from smpatch.patcher import Options, patch
 
@@ -371,3 +372,22 @@ def test_an_exchange_of_two_keys_counted_as_applied_before_it_was_done(tmp_path:
     assert _content(model) == before
     changes = patch(model, edits, options=UNPROVED).changes
     assert [each.outcome for each in changes] == ["renamed"] * 3
+
+
+def test_outputs_of_a_signature_made_of_itself_were_exchanged_again(tmp_path: Path) -> None:
+    model = _copy("keras_functional", tmp_path)
+    text = """[[edit]]
+        add-predict = "serve"
+        from-signature = "serve"
+        outputs = { both = "score", score = "both" }
+        overwrite = true"""
+    with pytest.raises(PatchFileError, match="done already cannot be detected"):
+        _edits(text)
+    edit = FromSignature("serve", {"both": "score", "score": "both"}, "serve", overwrite=True)
+    before = _content(model)
+    with pytest.raises(UsageError, match="done already cannot be detected"):
+        patch(model, edit, options=UNPROVED, once=True)
+    assert _content(model) == before
+    assert patch(model, edit, options=UNPROVED).outcome == "replaced"
+    other = FromSignature("serve", {"a": "both"}, "a")
+    assert patch(model, other, options=UNPROVED, once=True).outcome == "added"
