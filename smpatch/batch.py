@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from smpatch import arguments, schema
 from smpatch.archive_paths import without_archive
 from smpatch.editing.edit import Edit
-from smpatch.editing.sequence import edit_list
+from smpatch.editing.sequence import repeatable
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch
@@ -85,8 +85,8 @@ def apply(
         [('export/1', 0), ('export/2', 0)]
 
     Raises:
-        UsageError: The options contradict each other, or a model is named twice; no model
-            was changed.
+        UsageError: The options contradict each other, a model is named twice, or a model does not
+            show whether the edits were done, as after an exchange of two keys; none was changed.
         ModelUnreadableError: A pattern in a URL matches no model, or the store refuses.
     """
     chosen = check_options(options)
@@ -97,7 +97,7 @@ def apply(
     work = [
         (path, replace(chosen, save_to=place)) for path, place in zip(paths, places, strict=True)
     ]
-    asked = edit_list(edits)
+    asked = repeatable(edits)
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
 
     def one(work: tuple[Path, Options], validator: Validator) -> Outcome:

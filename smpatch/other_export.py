@@ -2,7 +2,8 @@
 
 Conversions lose signatures: the nodes keep their names, but the signatures are gone. A signature
 can be copied if its tensors are in the other graph with the same types, shapes and operations, and
-if it breaks no rule there.
+if it breaks no rule there. Weights may be different, but not the constants and the functions that
+``compose`` has put in.
 
 This module chooses the signatures; ``patcher`` makes the edit.
 """
@@ -20,6 +21,8 @@ from smpatch import arguments
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
+from smpatch.functions.composed_of import is_composed
+from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, called, full, op_of
 from smpatch.graph.resolve import OpDefMissingError
@@ -183,12 +186,63 @@ def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureD
     """Refuse tensors that have the same name in both graphs and are not the same."""
     fetched = [*map(op_of, names_of(signature.outputs.values()))]
     fed = [*map(op_of, names_of(signature.inputs.values()))]
-    both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
-    reason = unlike(
-        (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions), both, fed
-    )
+    between = _appended(origin, fetched)
+    named = dict.fromkeys([*fetched, *between])
+    both = [name for name in named if name in origin.graph and name in meta_graph.graph]
+    graphs = (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions)
+    reason = unlike(*graphs, both, fed) or _composed_unlike(origin, meta_graph, between)
     if reason:
         raise RefusedError(reason, hint="are the two exports of one graph?")
+
+
+def _appended(meta_graph: MetaGraph, fetched: Iterable[str]) -> list[str]:
+    """Return the appended nodes that fetched nodes need.
+
+    A graph without functions does not show which nodes are appended: there, names of values count.
+    """
+    graph, appended = meta_graph.graph, {*meta_graph.parts.appended_nodes}
+    found: dict[str, None] = {}
+    waiting = [*fetched]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in graph:
+            found[name] = None
+            waiting += map(op_of, graph.wiring(name).inputs)
+    return [each for each in found if each in appended or is_composed(each)]
+
+
+def _composed_unlike(one: MetaGraph, other: MetaGraph, names: Iterable[str]) -> str:
+    """Return why parts that ``compose`` has put in are not the same; empty if they are."""
+    appended = {*names}
+    for name in names:
+        if name not in other.graph:
+            return f"there is no node {name!r} here"
+        own = [
+            [each for each in meta_graph.graph.wiring(name).inputs if op_of(each) in appended]
+            for meta_graph in (one, other)
+        ]
+        if own[0] != own[1]:
+            return f"{name!r} reads other nodes here"
+        if is_composed(name) and _computed(one, name) != _computed(other, name):
+            return f"{name!r}, which compose has put in, has other values or operations here"
+    return ""
+
+
+def _computed(meta_graph: MetaGraph, name: str) -> object:
+    """Return what a node computes, with its values."""
+    if meta_graph.graph.wiring(name).op not in CALLS:
+        attributes = meta_graph.graph.node(name).message().attr
+        return {key: value.SerializeToString() for key, value in attributes.items()}
+    function = meta_graph.functions.called_by(name)
+    if function not in meta_graph.functions:
+        return function
+    count = len(meta_graph.functions[function].signature.input_arg)
+    prints = meta_graph.fingerprints
+    given = [prints.leaf("argument", str(place)) for place in range(count)]
+    try:
+        return prints.function(function, given).outputs
+    except FingerprintError as error:
+        return error  # unlike any other
 
 
 def _why(key: str, error: RefusedError) -> str:

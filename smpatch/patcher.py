@@ -17,7 +17,7 @@ from smpatch import arguments
 from smpatch.archive_paths import is_archive
 from smpatch.display import hinting
 from smpatch.editing.edit import Change, Edit
-from smpatch.editing.sequence import edit_list
+from smpatch.editing.sequence import edit_list, repeatable
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
 from smpatch.options import Options, check_options
@@ -61,7 +61,8 @@ def patch(
         ['renamed', 'copied']
 
     Raises:
-        UsageError: The options contradict each other, or there are no edits.
+        UsageError: The options contradict each other, there are no edits, or the model would not
+            show whether the list was done (with ``once``), as after an exchange of two keys.
         ModelUnreadableError: There is no readable SavedModel.
         RefusedError: One of the edits cannot be done.
         ConflictError: Another process edits the model, or has changed it in the meantime.
@@ -69,7 +70,7 @@ def patch(
         ValidationError: TensorFlow does not accept the result; the model is unchanged.
     """
     chosen = check_options(options)
-    several = edit_list(edits)
+    several = repeatable(edits) if once else edit_list(edits)
     if not several:
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]

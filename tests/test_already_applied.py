@@ -12,15 +12,18 @@ import pytest
 
 from smpatch import patchfile
 from smpatch.already_applied import is_applied, remaining
+from smpatch.batch import apply
 from smpatch.edits import (
     AddSignature,
     Copy,
     EditSignature,
+    FromSignature,
     PromoteFunction,
     Remove,
     Rename,
     Retag,
 )
+from smpatch.errors import PatchFileError, UsageError
 from smpatch.loader import load
 from smpatch.patcher import Options, patch
 
@@ -350,3 +353,41 @@ def test_one_of_several_tag_sets(tmp_path: Path) -> None:
     patch(model, edits, options=UNPROVED, once=True)
     assert [each.tags for each in load(model).meta_graphs[:2]] == [("other",), second]
     assert patch(model, edits, options=UNPROVED, once=True).changes == ()
+
+
+def test_an_exchange_of_two_keys_counted_as_applied_before_it_was_done(tmp_path: Path) -> None:
+    """Nothing was done, and the receipt said that the model had the result."""
+    model = _copy("keras_functional", tmp_path)
+    before = _content(model)
+    edits = (
+        Rename("serve", "t"),
+        Rename("serving_default", "serve"),
+        Rename("t", "serving_default"),
+    )
+    said = "exchange their names: whether that is done already cannot be detected"
+    with pytest.raises(UsageError, match=said):
+        patch(model, edits, options=UNPROVED, once=True)
+    with pytest.raises(UsageError, match=said):
+        apply([model], edits, options=UNPROVED)
+    assert _content(model) == before
+    changes = patch(model, edits, options=UNPROVED).changes
+    assert [each.outcome for each in changes] == ["renamed"] * 3
+
+
+def test_outputs_of_a_signature_made_of_itself_were_exchanged_again(tmp_path: Path) -> None:
+    model = _copy("keras_functional", tmp_path)
+    text = """[[edit]]
+        add-predict = "serve"
+        from-signature = "serve"
+        outputs = { both = "score", score = "both" }
+        overwrite = true"""
+    with pytest.raises(PatchFileError, match="done already cannot be detected"):
+        _edits(text)
+    edit = FromSignature("serve", {"both": "score", "score": "both"}, "serve", overwrite=True)
+    before = _content(model)
+    with pytest.raises(UsageError, match="done already cannot be detected"):
+        patch(model, edit, options=UNPROVED, once=True)
+    assert _content(model) == before
+    assert patch(model, edit, options=UNPROVED).outcome == "replaced"
+    other = FromSignature("serve", {"a": "both"}, "a")
+    assert patch(model, other, options=UNPROVED, once=True).outcome == "added"

@@ -17,6 +17,7 @@ from smpatch.runs import sessions
 from smpatch.runtime.process import Child
 from smpatch.runtime.python_questions import call as call_in_python
 from smpatch.runtime.questions import Array, RunResult
+from tests.contract.models import FIXTURES
 from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
@@ -159,3 +160,14 @@ def test_zeros_take_no_place_that_something_depends_on(
         smpatch.edit_signature(model, edit)
     assert found in caught.value.found
     assert (model / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize(("kind", "possible"), [("linear", True), ("text_form", False)])
+def test_the_error_named_a_command_that_does_not_work_in_text_form(
+    kind: str, *, possible: bool, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(FIXTURES / kind, tmp_path / kind))
+    options = smpatch.Options(validate="none")
+    with pytest.raises(smpatch.RefusedError, match="need it") as caught:
+        smpatch.patch(model, dropped("scale", "x"), options=options)
+    assert ("smpatch compose" in str(caught.value)) == possible

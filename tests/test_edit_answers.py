@@ -67,7 +67,7 @@ def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
 
 def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
     with pytest.raises(UnreachableOutputError) as caught:
-        edit("text_form", "scale", drop_inputs=("x",))
+        edit("linear", "scale", drop_inputs=("x",))
     assert (caught.value.where, caught.value.found) == (
         "input 'x'",
         "the output 'product' needs it",

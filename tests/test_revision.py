@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,28 @@ def test_a_signature_for_which_python_computes_another_one_is_put_in_again(tmp_p
     proved = Options(validate="runtime")
     for outcome in ("replaced", "unchanged"):
         assert smpatch.patch(model, wanted, options=proved).outcome == outcome
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_python_lost_the_signature_that_differed_from_that_of_servers(
+    tmp_path: Path, *, names: bool
+) -> None:
+    """A rename of an output gave Python the computation of servers, and no note said so."""
+    model = _model(tmp_path, "module")
+    served = Options(validate="none", signature_def_only=True)
+    smpatch.patch(model, FromSignature(KEY, {"score": "encoded:0"}, "raw"), options=served)
+    other = load(model).signatures["raw"]
+    if names:
+        other = replace(other, outputs={"other": other.outputs["score"]})
+    smpatch.patch(model, AddSignature(other, KEY, overwrite=True), options=served)
+    edit = EditSignature(KEY, rename_outputs={next(iter(other.outputs)): "z"})
+    for options in (UNPROVED, Options()):
+        with pytest.raises(RefusedError, match="Python takes another signature"):
+            smpatch.patch(model, edit, options=options)
+    assert smpatch.patch(model, edit, options=served).outcome == "edited"
+    receipt = smpatch.patch(model, Rename(KEY, "renamed"), options=UNPROVED)
+    told = [each.text for each in receipt.notes if each.code == "halves-disagree"]
+    assert any("'renamed' is different" in each for each in told)
 
 
 @pytest.mark.parametrize("kind", [Rename, Copy])

@@ -24,7 +24,7 @@ except ImportError as missing:
 
 from smpatch.checker import CheckOptions, Finding, Report
 from smpatch.editing.edit import Edit
-from smpatch.editing.sequence import edit_list
+from smpatch.editing.sequence import repeatable
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.session import Session
@@ -77,7 +77,7 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
             UsageError: The options contradict each other, or no edit is given.
         """
         super().__init__()
-        self._edits = edit_list(edits)
+        self._edits = repeatable(edits)
         self._options = Options() if options is None else options
         check_options(self._options)
         if self._options.save_to is not None:

@@ -101,7 +101,8 @@ def refusal(
     except FingerprintError:
         needing = _needing(list(outputs))
     hint = "keep it"
-    if isinstance(spec, TensorSpec) and understood(alias, "x"):
+    can_bind = meta_graph.parts.can_change_graph and understood(alias, "x")
+    if isinstance(spec, TensorSpec) and can_bind:
         shape = spec.shape
         others = (each for name, each in old.inputs.items() if name != alias)
         if shape and shape[0] is None and any(map(_is_open, others)):

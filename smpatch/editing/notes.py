@@ -64,6 +64,12 @@ def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) 
         if each.key not in touched:
             text = f"signature {each.key!r} is {each.found} (as before the edit)"
             yield Note("halves-disagree", text)
+    after = done.meta_graphs[done.place]
+    both = after.signatures.keys() & after.objects.signatures.keys() & touched
+    for each in disagreements(after) if with_object_graph else ():
+        if each.key in both:
+            text = f"signature {each.key!r} is {each.found} (as before the edit)"
+            yield Note("halves-disagree", text)
 
 
 def _on_the_only_one(done: Done) -> Iterator[Note]:

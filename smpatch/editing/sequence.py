@@ -133,6 +133,18 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     return several
 
 
+def repeatable(edits: object) -> tuple[Edit, ...]:
+    """Return edits as ``edit_list`` does, if a model shows whether they were done already.
+
+    Raises:
+        UsageError: A value is not an edit, or there is a conflict (``conflicts``).
+    """
+    several = edit_list(edits)
+    for each in conflicts(several):
+        raise UsageError(each.found, where=f"edit[{each.edit}]", hint=each.hint)
+    return several
+
+
 def conflicts(edits: Sequence[Edit], places: Sequence[int] = ()) -> tuple[Conflict, ...]:
     """Return the conflicts in a list of edits, in its order.
 

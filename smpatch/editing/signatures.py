@@ -20,6 +20,7 @@ from smpatch.editing.edit import Change, Context, Outcome, Step
 from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.functions import signature_map
 from smpatch.functions.compare import disagreements
+from smpatch.functions.wrapper import ALONE
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
@@ -74,12 +75,18 @@ class Signatures:
             value: The changed signature, serialized.
             inputs: New alias to old alias, of the inputs that were renamed.
             outputs: New alias to old alias, of the outputs that were renamed.
+
+        Raises:
+            RefusedError: The halves differ: Python's would become that of servers.
         """
         old, new = self.meta_graph.signatures[key], SignatureDef.from_bytes(value)
         draft = self._draft.revised(key, value, inputs, outputs)
         same = (new.inputs, new.outputs) == (old.inputs, old.outputs)
         if same or key not in self.meta_graph.objects.signatures:
             return replace(self, meta_graph=self.meta_graph.with_parts(draft))
+        if self.in_python and _differs_in_python(self.meta_graph, key, old):
+            found = "Python takes another signature from the object graph than servers have"
+            raise RefusedError(found, where=f"signature {key!r}", hint=ALONE)
         return self._changed(draft, signature_map.put, key, new, old)
 
     def rename(self, source: str, target: str) -> Signatures:

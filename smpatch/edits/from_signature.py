@@ -117,6 +117,13 @@ class FromSignature(Making):
 
     def track(self, tracker: Tracker) -> None:
         tracker.start_from(self.source, self.key)
+        if self.source == self.key not in tracker.made:
+            for alias, ref in self.outputs.items():
+                if ref != alias and ref in self.outputs:
+                    found = f"the new {alias!r} is the old {ref!r}, and the new {ref!r} is another"
+                    found += ": whether that is done already cannot be detected"
+                    tracker.conflict(found, "do it once, without a patch file")
+                    break
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:

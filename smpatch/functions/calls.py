@@ -80,6 +80,11 @@ def node_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
 
 
+def first_stem(name: str) -> str:
+    """Return ``node_stem`` with a letter, a digit or a dot at the front, as a node's name has."""
+    return node_stem(name).lstrip("_-") or "signature"
+
+
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
     """Return a node name that neither the graph nor a function has, with a number if necessary.
 

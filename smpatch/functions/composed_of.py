@@ -66,6 +66,11 @@ def compositions(meta_graph: MetaGraph) -> dict[str, ComposedOf]:
     return {key: each for key, each in found.items() if each is not None}
 
 
+def is_composed(name: str) -> bool:
+    """Return whether an appended node has the name of a value or of a call of a function."""
+    return _CALL.fullmatch(name) is not None or _BOUND.match(name) is not None
+
+
 def _composed_of(
     meta_graph: MetaGraph,
     key: str,

@@ -22,7 +22,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
+from smpatch.functions.calls import call, first_stem, fresh_name, placeholder, untaken
 from smpatch.graph.composites import dense_results
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
@@ -118,14 +118,12 @@ def promote(
         raise RefusedError(words, where=f"function {path!r}")
     fed = _renamed(inputs, found.inputs, "argument", path, keep_others=True)
     fetched = _renamed(outputs, found.outputs, "output", path, keep_others=False)
-    stem = node_stem(key or found.key)
     graph = meta_graph.graph
     taken: set[str] = set()
     alias = {argument: each for each, argument in fed.items()}
     names = {
-        # As in TensorFlow's own export, whose names TFLite shows. TensorFlow refuses a name of a
-        # node that begins with an underscore, as `__call__` does.
-        argument: fresh_name(f"{stem}_{node_stem(alias[argument])}".lstrip("_"), graph, taken)
+        # As in TensorFlow's own export, whose names TFLite shows.
+        argument: fresh_name(first_stem(f"{key or found.key}_{alias[argument]}"), graph, taken)
         for argument in found.inputs
     }
     nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]

@@ -26,6 +26,7 @@ from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.functions.opening import Opening, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
+from smpatch.graph.reach import conditional, in_frame
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, TensorSpec, names_of
 
@@ -89,6 +90,7 @@ def starts(
         else:
             resolved = meta_graph.resolver().resolve(name)
             spec = resolved.spec
+            _check_place(meta_graph.graph, spec.name, where)
             if not resolved.shape_known and infer is not None:
                 op, _, output = spec.name.rpartition(":")
                 (shape,) = shapes(meta_graph, [Place((), op, int(output))], infer)
@@ -99,6 +101,20 @@ def starts(
             raise TensorUnservableError(words, where=where)
         found[alias] = replace(start, spec=with_open_sizes(start.spec)) if wider else start
     return found
+
+
+def _check_place(graph: GraphIndex, tensor: str, where: str) -> None:
+    """Refuse a tensor inside a loop or a branch: fed, it has a value in every run."""
+    door = in_frame(graph, tensor)
+    if door is not None:
+        found = f"{tensor} lies inside the while loop that {door!r} enters"
+        hint = "name a tensor before or after the loop, such as its Exit"
+        raise TensorUnservableError(found, where=where, hint=hint)
+    switch = conditional(graph, tensor)
+    if switch is not None:
+        found = f"{tensor} lies inside the branch of the conditional at {switch!r}"
+        hint = "name a tensor before or after the conditional, such as its Merge"
+        raise TensorUnservableError(found, where=where, hint=hint)
 
 
 def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:

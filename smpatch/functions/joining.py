@@ -21,7 +21,7 @@ from smpatch.arguments import Constant
 from smpatch.errors import AliasError, RefusedError, UsageError
 from smpatch.fragments import Asked, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
-from smpatch.functions.calls import call, fresh_name, node_stem, placeholder, untaken
+from smpatch.functions.calls import call, first_stem, fresh_name, node_stem, placeholder, untaken
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.fitting import inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Opened, Start, opened
@@ -267,7 +267,7 @@ def _shapes_stay(
 
 def prefix_of(key: str, graph: GraphIndex) -> str:
     """Return a prefix for names of new nodes that no name of the graph or a function has."""
-    stem = node_stem(key).lstrip("_-") or "signature"
+    stem = first_stem(key)
     tops = {name.partition("/")[0] for name in graph}
     bodies = graph.function_bodies.values()
     return untaken(stem, lambda e: e in tops or any(f"{e}/".encode() in body for body in bodies))
@@ -298,7 +298,7 @@ class _Calls:
         """Return an input with the tensor that is fed; a new one gets a placeholder."""
         if not isinstance(spec, TensorSpec) or spec.name:
             return spec
-        name = fresh_name(f"{self._key}_{node_stem(alias)}".lstrip("_-"), self._graph, self._taken)
+        name = fresh_name(first_stem(f"{self._key}_{alias}"), self._graph, self._taken)
         self.placeholders.append(placeholder(name, spec))
         return replace(spec, name=f"{name}:0")
 

@@ -265,6 +265,28 @@ def test_a_mistake_is_refused_and_nothing_is_written(
     assert (parsed / "saved_model.pb").read_bytes() == data
 
 
+@pytest.mark.parametrize(
+    ("kind", "tensor", "said"),
+    [
+        ("cond", "choose/mul:0", "lies inside the branch of the conditional"),
+        ("cond", "choose/sub:0", "lies inside the branch of the conditional"),
+        ("cond", "choose/mul/Switch:1", "lies inside the branch of the conditional"),
+        ("while_loop", "loop/Switch_1:1", "lies inside the while loop"),
+        ("while_loop", "loop/mul:0", "lies inside the while loop"),
+    ],
+)
+def test_a_tensor_in_a_branch_or_a_loop_of_tensorflow_1_took_the_place_of_the_other_branch(
+    kind: str, tensor: str, said: str, tmp_path: Path
+) -> None:
+    """The outputs were computed from the fed tensor even if the other branch was taken."""
+    model = Path(shutil.copytree(FIXTURES / kind, tmp_path / kind))
+    options = Options(validate="none")
+    fed = {"x": "x:0"} | ({"flag": "flag:0"} if kind == "cond" else {})
+    smpatch.add_predict(model, inputs=fed, outputs={"y": "y:0"}, options=options)
+    with pytest.raises(RefusedError, match=said):
+        smpatch.patch(model, Compose(DEFAULT, "new", from_input={"q": tensor}), options=options)
+
+
 def _another_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a fault: copied functions exchange their first and their last new argument."""
     copied = opening.Opening._copied  # noqa: SLF001 - the fault is planted where it would be made

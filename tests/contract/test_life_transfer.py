@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,34 @@ def test_what_breaks_a_rule_is_left_out_and_told(tmp_path: Path) -> None:
     offered = load(FIXTURES / "wrong_tensor_info").signatures
     assert len(told) == len(offered) - len(load(tmp_path / "model").signatures) > 0
     assert any("gone:0: no such node in the graph" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "puts"),
+    [
+        (
+            "models/keras_functional",
+            "serving_default",
+            [{"before": f"left=normalize({mean}, 2)"} for mean in (1, 5)],
+        ),
+        (
+            "models/keras_functional",
+            "serving_default",
+            [{"bind": {"right": [1.0, value]}} for value in (0.5, 2.5)],
+        ),
+        ("exporters/tangled_session", "switched", [{"bind": {"flag": f}} for f in (False, True)]),
+    ],
+    ids=["function", "value", "value in a session"],
+)
+def test_a_composed_signature_got_the_values_of_another_one(
+    model: str, source: str, puts: Sequence[Mapping[str, Any]], tmp_path: Path
+) -> None:
+    """Its tensors had the same names there, and its numbers were those of the other values."""
+    ours, theirs, alike = (tmp_path / name for name in ("ours", "theirs", "alike"))
+    for place, put in ((ours, puts[0]), (theirs, puts[1]), (alike, puts[0])):
+        copy(FIXTURES.parent / model, place)
+        smpatch.compose_signature(place, source, signature="new", options=UNPROVED, **put)
+    smpatch.rename_signature(ours, "new", "old", options=UNPROVED)
+    with pytest.raises(RefusedError, match="which compose has put in, has other values"):
+        copy_signatures(ours, theirs, keys="new", options=UNPROVED)
+    assert copy_signatures(ours, alike, keys="new", options=UNPROVED).outcome == "added"
