@@ -34,8 +34,6 @@ class ForkedChild(Child):
     @classmethod
     def start(cls, program: Program, wheel: Wheel) -> Child:
         """Start a child; see ``Child.start``."""
-        if program is Program.CAPI:
-            return super().start(program, wheel)
         # A tracer is the Python child under another name.
         kind = Program.PYTHON if program is Program.TRACER else program
         request = process._first_request(program, wheel)  # noqa: SLF001 - the request that start sends
@@ -84,14 +82,15 @@ class _Server:
     def __init__(
         self, program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
     ) -> None:
-        self.about = request["root"], environment
+        self.about = _about(request, environment)
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         main = Path(process.__file__).with_name("child_main.py")
         here = Path(__file__).with_name("child_forking.py")
         with other:
+            options = ["-I", "-B", *(["-S"] if program is Program.CAPI else [])]
             arguments = main, program.value, json.dumps(request), str(other.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", here, *arguments],
+                [sys.executable, *options, here, *arguments],
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -131,5 +130,9 @@ def _server(
     if program not in _SERVERS:
         _SERVERS[program] = _Server(program, request, environment)
     server = _SERVERS[program]
-    about = request["root"], environment
-    return server if server.ready and server.about == about else None
+    return server if server.ready and server.about == _about(request, environment) else None
+
+
+def _about(request: Mapping[str, Any], environment: Mapping[str, str]) -> object:
+    """Return what must be the same for a fork; a fork takes the path of its own request."""
+    return {name: each for name, each in request.items() if name != "path"}, environment
