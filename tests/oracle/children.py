@@ -7,6 +7,7 @@ the end of a child start each child as users' programs do.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -43,7 +44,11 @@ class ForkedChild(Child):
             return super().start(program, wheel)
         errors = process._nameless_file()  # noqa: SLF001 - likewise
         child = cls(program, cast("subprocess.Popen[bytes]", server.fork(program, errors)), errors)
-        child._post(request)
+        try:
+            child._post(request)
+        except BaseException:
+            child.close()
+            raise
         return child
 
 
@@ -53,8 +58,9 @@ class _Fork:
     def __init__(self, server: _Server, pid: int, requests: int, replies: int) -> None:
         self._server = server
         self.pid = pid
-        self.stdin = os.fdopen(requests, "wb", buffering=0)
-        self.stdout = os.fdopen(replies, "rb", buffering=0)
+        # Not ``os.fdopen``, in which tests of the writer plant faults.
+        self.stdin = io.FileIO(requests, "wb")
+        self.stdout = io.FileIO(replies, "rb")
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
