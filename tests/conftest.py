@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -86,6 +87,9 @@ def _is_large(place: str) -> bool:
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
 """Modules with long tests that share nothing, so that each test may go to another worker."""
 
+TOGETHER = {"tests/compose", "tests/numbers", "tests/sizes"}
+"""Folders whose tests share exported models, so that one worker runs all of them."""
+
 _LOANS = 500
 """The number of loans after which a worker replaces its children, between two tests."""
 
@@ -117,7 +121,7 @@ class _Warm:
 
 
 class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Give all tests of one model, or else of one module, to the same worker.
+    """Give all tests of one model, of one folder or of one module to the same worker.
 
     The fixtures then prepare a model, and ask TensorFlow about it, only once.
     """
@@ -127,12 +131,25 @@ class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         folder = str(PurePosixPath(module).parent)
         if folder in {"tests/contract", "tests/object_graph", "tests/exporters"} and "[" in test:
             return f"{folder}[{test.partition('[')[2].rstrip(']').partition('-')[0]}"
+        if folder in TOGETHER:
+            return folder
         return nodeid if module in ALONE else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scopes | None:
     """Return the scheduler that gives the tests to the workers."""
     return _Scopes(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave the modules and the collected tests, which stay, out of all garbage collections."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
