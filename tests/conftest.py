@@ -87,9 +87,6 @@ def _is_large(place: str) -> bool:
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
 """Modules with long tests that share nothing, so that each test may go to another worker."""
 
-TOGETHER = {"tests/compose", "tests/numbers", "tests/sizes"}
-"""Folders whose tests share exported models, so that one worker runs all of them."""
-
 _LOANS = 500
 """The number of loans after which a worker replaces its children, between two tests."""
 
@@ -121,7 +118,7 @@ class _Warm:
 
 
 class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Give all tests of one model, of one folder or of one module to the same worker.
+    """Give all tests of one model, or else of one module, to the same worker.
 
     The fixtures then prepare a model, and ask TensorFlow about it, only once.
     """
@@ -131,8 +128,6 @@ class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         folder = str(PurePosixPath(module).parent)
         if folder in {"tests/contract", "tests/object_graph", "tests/exporters"} and "[" in test:
             return f"{folder}[{test.partition('[')[2].rstrip(']').partition('-')[0]}"
-        if folder in TOGETHER:
-            return folder
         return nodeid if module in ALONE else module
 
 
