@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/cli/test_suggest.py tests/docs/test_sessions.py tests/stores/test_race.py tests/stores/test_faults.py tests/runtime/test_process.py tests/test_bad_input.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/cli/test_suggest.py tests/docs/test_sessions.py tests/stores/test_race.py tests/stores/test_faults.py tests/runtime/test_process.py tests/test_bad_input.py tests/warm_up/test_writing.py
 # Where hypothesis draws, which tries more examples then.
 DRAWN := $(filter-out $(PROOFS) $(PROOFS:=/%),$(shell grep -rl --include='test_*.py' '^@given' tests))
 RUN := $(VENV)/bin/python

@@ -247,6 +247,7 @@ def _gone(child: Child) -> bool:
     return False
 
 
+@pytest.mark.own_children
 def test_tensorflow_starts_once_for_each_worker(make: Make, started: list[Child]) -> None:
     models = make(8)
     found = _apply(models, Options(validate="runtime"))
@@ -255,6 +256,7 @@ def test_tensorflow_starts_once_for_each_worker(make: Make, started: list[Child]
     assert all(map(_gone, started))
 
 
+@pytest.mark.own_children
 def test_a_child_that_died_on_one_model_is_replaced_for_the_next(
     make: Make, started: list[Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ def test_errors_are_those_of_the_plain_functions(tmp_path: Path) -> None:
     assert str(caught.value) == str(plain.value)
 
 
+@pytest.mark.own_children
 def test_a_child_that_was_killed_between_two_calls_is_replaced(
     tmp_path: Path, started: Callable[[], list[int]]
 ) -> None:

@@ -6,17 +6,17 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.cli.conftest import QUICK, XY
+from tests.cli.conftest import FIXTURES, QUICK, XY
 
 ERASED = "\r\x1b[K"
 
@@ -81,16 +81,20 @@ def test_an_error_stands_on_a_line_of_its_own(model: Callable[[str], Path]) -> N
     assert "another process has been editing this model for 2 s" in line
 
 
-@pytest.mark.parametrize(
-    ("options", "term"), [(("--quiet",), "xterm"), (("-q",), "xterm"), ((), "dumb")]
-)
-def test_nothing_is_drawn_where_it_is_not_wanted(
-    options: tuple[str, ...], term: str, model: Callable[[str], Path]
-) -> None:
-    place = model("linear")
-    with _locked(place, 2.0):
-        code, _, err = _on_terminal("add-predict", place, *XY, *QUICK, *options, term=term)
-    assert (code, err) == (0, "")
+def test_nothing_is_drawn_where_it_is_not_wanted(tmp_path: Path) -> None:
+    """The commands wait at the same time, each for the lock of its own model."""
+
+    def said(options: tuple[str, ...], term: str) -> tuple[int, str]:
+        place = shutil.copytree(FIXTURES / "models" / "linear", tmp_path / f"{term}{options}")
+        with _locked(place, 2.0):
+            code, _, err = _on_terminal("add-predict", place, *XY, *QUICK, *options, term=term)
+        return code, err
+
+    cases: list[tuple[tuple[str, ...], str]]
+    cases = [(("--quiet",), "xterm"), (("-q",), "xterm"), ((), "dumb")]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        found = dict(zip(cases, pool.map(said, *zip(*cases, strict=True)), strict=True))
+    assert found == dict.fromkeys(cases, (0, ""))
 
 
 def test_nothing_is_drawn_in_a_pipe(model: Callable[[str], Path]) -> None:

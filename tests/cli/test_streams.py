@@ -159,7 +159,7 @@ def _harmless(text: str) -> bool:
     return all(each.isprintable() or each == "\n" for each in text)
 
 
-def test_no_name_in_a_model_reaches_the_terminal_raw(shell: Run, tmp_path: Path) -> None:
+def test_no_name_in_a_model_reaches_the_terminal_raw(shell: Run, call: Run, tmp_path: Path) -> None:
     place = _planted(tmp_path / "model")
     said = shell("show", place)
     assert said.code == 0, said.err
@@ -179,7 +179,7 @@ def test_no_name_in_a_model_reaches_the_terminal_raw(shell: Run, tmp_path: Path)
         ("--inputs", "x", "--outputs", "y", "--validate", "\x1b[31m"),
         ("--inputs", "x", "--outputs", "y", "--\x1b[31m"),
     ):
-        failed = shell("add-predict", place, *arguments)
+        failed = call("add-predict", place, *arguments)
         assert failed.code in {2, 4}
         assert _harmless(failed.line)
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from smpatch.validator import Validator
+from tests.cli.conftest import call
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle
+
+__all__ = ["call"]
 
 Copied = Callable[[str], Path]
 """A function that makes a copy of a model."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,8 @@ from smpatch import load, tensor_syntax
 from smpatch.errors import UsageError
 from smpatch.fragments import asked
 from smpatch.recipes import RECIPES
+from tests.cli.conftest import Run
 from tests.compose.conftest import Copied
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "smpatch", "compose", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
 
 SOURCE = ("--from-signature", "serving_default", "--signature", "new")
 
@@ -48,24 +41,23 @@ def test_a_number_of_a_recipe_does_not_become_infinite(number: str) -> None:
         asked(f"x=normalize({number})", "before")
 
 
-def test_an_array_of_a_file_is_bound(copied: Copied) -> None:
+def test_an_array_of_a_file_is_bound(copied: Copied, call: Run) -> None:
     model = copied("module")
     np.save(model.parent / "zoom.npy", np.array([1.5, 2.5], "f4"))
-    done = run(
-        *(model, *SOURCE, "--bind", f"zoom={model.parent / 'zoom.npy'}", "--bind", "training=true"),
-        *("--validate", "runtime", "--json"),
-    )
-    assert done.returncode == 0, done.stderr
-    body = json.loads(done.stdout)["edit"]
+    bound = ("--bind", f"zoom={model.parent / 'zoom.npy'}", "--bind", "training=true")
+    done = call("compose", model, *SOURCE, *bound, "--validate", "runtime", "--json")
+    assert done.code == 0, done.err
+    body = json.loads(done.out)["edit"]
     assert body["command"] == "compose"
     assert body["numbers"] == {"new": ["a", "b", "c"]}
     assert [*body["changes"][0]["signature"]["inputs"]] == ["image", "kind"]
 
 
-def test_the_cost_of_copies_is_told(copied: Copied) -> None:
-    done = run(copied("session"), *SOURCE, "--bind", "training=true", "--validate", "runtime")
-    assert done.returncode == 0, done.stderr
-    assert "nodes that depend on what is bound are copied, " in done.stderr
+def test_the_cost_of_copies_is_told(copied: Copied, call: Run) -> None:
+    options = ("--bind", "training=true", "--validate", "runtime")
+    done = call("compose", copied("session"), *SOURCE, *options)
+    assert done.code == 0, done.err
+    assert "nodes that depend on what is bound are copied, " in done.err
 
 
 @pytest.mark.parametrize(
@@ -80,33 +72,33 @@ def test_the_cost_of_copies_is_told(copied: Copied) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
-    options: tuple[str, ...], code: int, said: str, copied: Copied
+    options: tuple[str, ...], code: int, said: str, copied: Copied, call: Run
 ) -> None:
     model = copied("module")
     data = (model / "saved_model.pb").read_bytes()
-    done = run(model, *SOURCE, *options, "--validate", "none")
-    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
-    assert "Traceback" not in done.stderr
+    done = call("compose", model, *SOURCE, *options, "--validate", "none")
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert "Traceback" not in done.err
     assert (model / "saved_model.pb").read_bytes() == data
     assert [*load(model).signatures] == ["serving_default", "words"]
 
 
-def test_an_input_is_passed_and_another_key_is_kept(copied: Copied) -> None:
+def test_an_input_is_passed_and_another_key_is_kept(copied: Copied, call: Run) -> None:
     model = copied("module")
     options = ("--from-signature", "serving_default", "--signature", "serving_default")
     passed = ("--pass", "zoom=key", "--pass", "kind", "--keep-as", "raw")
-    done = run(model, *options, *passed, "--validate", "runtime")
-    assert done.returncode == 0, done.stderr
-    assert "serving_default renamed to raw" in done.stdout
-    assert "run before and after the edit: 5 outputs give the same, bit for bit" in done.stdout
+    done = call("compose", model, *options, *passed, "--validate", "runtime")
+    assert done.code == 0, done.err
+    assert "serving_default renamed to raw" in done.out
+    assert "run before and after the edit: 5 outputs give the same, bit for bit" in done.out
     signatures = load(model).signatures
     assert set(signatures["serving_default"].outputs) == {"a", "b", "c", "key", "kind"}
     assert set(signatures["raw"].outputs) == {"a", "b", "c"}
 
 
-def test_the_recipes_are_listed() -> None:
-    done = run(Path("none"), "--recipes")
-    assert done.returncode == 0, done.stderr
+def test_the_recipes_are_listed(call: Run) -> None:
+    done = call("compose", Path("none"), "--recipes")
+    assert done.code == 0, done.err
     for each in RECIPES:
-        assert f"--{each.place} {each.example}\n  {each.help}\n" in done.stdout
-        assert all(argument.words in done.stdout for argument in each.arguments)
+        assert f"--{each.place} {each.example}\n  {each.help}\n" in done.out
+        assert all(argument.words in done.out for argument in each.arguments)

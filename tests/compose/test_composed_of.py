@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from smpatch.functions.composed_of import ComposedOf, compositions
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.validator import Validator
+from tests.cli.conftest import Run
 from tests.cli.schemas import validator
 from tests.contract.models import FIXTURES, Case, corpus, found_in
 
@@ -39,9 +37,10 @@ def _compose(
     return Compose(source, key, constants, before=put[0], after=put[1])
 
 
-@pytest.fixture
-def keras(tmp_path: Path, quick: Validator) -> Path:
-    model = Path(shutil.copytree(FIXTURES / "keras_functional", tmp_path / "model"))
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory, quick: Validator) -> Path:
+    model = tmp_path_factory.mktemp("composed") / "model"
+    shutil.copytree(FIXTURES / "keras_functional", model)
     edits = [
         _compose(
             DEFAULT,
@@ -58,6 +57,11 @@ def keras(tmp_path: Path, quick: Validator) -> Path:
     for edit in edits:
         smpatch.patch(model, edit, validator=quick)
     return model
+
+
+@pytest.fixture
+def keras(composed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(composed, tmp_path / "model"))
 
 
 A_B = ComposedOf(
@@ -103,20 +107,15 @@ def test_a_graph_of_tensorflow_1(quick: Validator, tmp_path: Path) -> None:
     assert found == {"serve": ComposedOf((), ("switched",), ("flag",), ("softmax",))}
 
 
-def _smpatch(*arguments: str | Path) -> str:
-    command = [sys.executable, "-m", "smpatch", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-
-
-def test_show_and_suggest_say_it(keras: Path) -> None:
-    shown = _smpatch("show", keras)
+def test_show_and_suggest_say_it(keras: Path, call: Run) -> None:
+    shown = call("show", keras).out
     assert shown.count("composed of") == len(ALL_OF)
     assert all(f"    composed of  {each}\n" in shown for each in ALL_OF.values())
-    lines = _smpatch("suggest", keras).splitlines()
+    lines = call("suggest", keras).out.splitlines()
     at = lines.index("Signatures that are composed")
     assert lines[at + 1 :] == [f"  {key}  {each}" for key, each in sorted(ALL_OF.items())]
     documents = {
-        command: json.loads(_smpatch(command, keras, "--json")) for command in ("show", "suggest")
+        command: call(command, keras, "--json").document for command in ("show", "suggest")
     }
     for command, document in documents.items():
         validator(command).validate(document)

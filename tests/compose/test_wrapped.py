@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, load
+from tests.cli.conftest import Run
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, encoded
 
@@ -53,23 +52,18 @@ def test_a_bound_input_is_a_constant_of_the_new_model(
         assert told[loader]["serving_default"] == wanted["session"]["switched"]
 
 
-def _smpatch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "smpatch", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
-def test_the_command_has_the_same_options(graph: Path, tmp_path: Path) -> None:
+def test_the_command_has_the_same_options(graph: Path, tmp_path: Path, call: Run) -> None:
     made = tmp_path / "made"
-    done = _smpatch(
+    done = call(
         *("wrap", graph, "--save-to", made),
         *("--inputs", "x:0,flag:0", "--outputs", "late:0", "--signature", "frozen_graph"),
         *("--bind", "flag=false", "--after", "late=softmax(late)"),
     )
-    assert done.returncode == 0, done.stderr
-    assert "run before and after the edit: 1 output gives the same, bit for bit" in done.stdout
+    assert done.code == 0, done.err
+    assert "run before and after the edit: 1 output gives the same, bit for bit" in done.out
     assert [*load(made).signatures] == ["frozen_graph"]
     shown = "composed of  signature: none is left; bound: flag; after: softmax"
-    assert shown in _smpatch("show", made).stdout
+    assert shown in call("show", made).out
 
 
 def test_nothing_is_written_where_it_does_not_fit(graph: Path, tmp_path: Path) -> None:
@@ -81,8 +75,8 @@ def test_nothing_is_written_where_it_does_not_fit(graph: Path, tmp_path: Path) -
     assert sorted(tmp_path.iterdir()) == [graph]
 
 
-def test_the_hint_repeats_the_options(graph: Path, tmp_path: Path) -> None:
-    done = _smpatch("wrap", graph, "--quiet", "--bind", "flag=false")
-    assert done.returncode == 2
-    assert "--bind flag=false" in done.stderr
+def test_the_hint_repeats_the_options(graph: Path, tmp_path: Path, call: Run) -> None:
+    done = call("wrap", graph, "--quiet", "--bind", "flag=false")
+    assert done.code == 2
+    assert "--bind flag=false" in done.err
     assert sorted(tmp_path.iterdir()) == [graph]

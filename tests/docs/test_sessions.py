@@ -75,10 +75,11 @@ class Reader:
         one that fails. With ``make prove`` all commands run as they are typed.
         """
         command = line.rstrip("\n").removesuffix(FAILING)
-        program, *arguments = shlex.split(command)
-        alone = program == "smpatch" and not set("|&><;$`*\n") & set(re.sub("'[^']*'", "", command))
+        program, *words = shlex.split(command)
+        alone = program == "smpatch" and not set("|&><;$`\n") & set(re.sub("'[^']*'", "", command))
         if ledger.LONG or not alone:
             return self.run("/bin/sh", "-c", line)
+        arguments = [each for word in words for each in self._matching(word)]
         printed = io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patched,
@@ -93,14 +94,29 @@ class Reader:
         assert code == 0, printed.getvalue()
         return printed.getvalue()
 
+    def _matching(self, word: str) -> list[str]:
+        """Return the paths that a shell makes of a word, or the word if there are none."""
+        if "*" not in word:
+            return [word]
+        found = sorted(str(each.relative_to(self.place)) for each in self.place.glob(word))
+        return found or [word]
+
     def python(self, program: str) -> str:
         """Run a program, and return its output.
 
-        A program that imports TensorFlow runs in a process that has imported it already; with
-        ``make prove`` it runs in a new process.
+        A program that imports TensorFlow runs in a process that has imported it already, and
+        another one that calls smpatch in this process; with ``make prove``, each in a new process.
         """
         if "import tensorflow" in program and not ledger.LONG:
             return programs.run("-c", program, cwd=self.place)
+        if "import smpatch" in program and "logging" not in program and not ledger.LONG:
+            with (
+                pytest.MonkeyPatch.context() as patched,
+                contextlib.redirect_stdout(io.StringIO()) as printed,
+            ):
+                patched.chdir(self.place)
+                exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - of a page
+            return printed.getvalue()
         # TensorFlow writes to stderr while it is imported.
         return self.run(sys.executable, "-c", program, errors=False)
 

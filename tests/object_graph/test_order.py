@@ -23,7 +23,7 @@ from tests.object_graph.conftest import UNPROVED, assert_values
 from tests.object_graph.subjects import Asked, differences
 from tests.oracle.client import Oracle, Value
 
-EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 3
+EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 2
 """The number of examples; each builds a model, saves it twice and converts it."""
 
 MOST = 6

@@ -5,6 +5,7 @@ A refusal by TensorFlow is an answer; only a fault of this program itself is a `
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -104,6 +105,7 @@ def main() -> None:
     # TensorFlow prints to stdout; its output must not be between two answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    gc.freeze()  # no garbage collection goes through the modules of TensorFlow
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:

@@ -33,7 +33,7 @@ def main(path: str, name: str, request: str, descriptor: str) -> None:
     started = program.start(json.loads(request))
 
     def start(request: dict[str, Any]) -> object:
-        sys.path[:] = request["path"]
+        sys.path[:] = request.get("path", sys.path)
         return started
 
     program.start = start

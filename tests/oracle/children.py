@@ -7,6 +7,7 @@ the end of a child start each child as users' programs do.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -34,8 +35,6 @@ class ForkedChild(Child):
     @classmethod
     def start(cls, program: Program, wheel: Wheel) -> Child:
         """Start a child; see ``Child.start``."""
-        if program is Program.CAPI:
-            return super().start(program, wheel)
         # A tracer is the Python child under another name.
         kind = Program.PYTHON if program is Program.TRACER else program
         request = process._first_request(program, wheel)  # noqa: SLF001 - the request that start sends
@@ -45,7 +44,11 @@ class ForkedChild(Child):
             return super().start(program, wheel)
         errors = process._nameless_file()  # noqa: SLF001 - likewise
         child = cls(program, cast("subprocess.Popen[bytes]", server.fork(program, errors)), errors)
-        child._post(request)
+        try:
+            child._post(request)
+        except BaseException:
+            child.close()
+            raise
         return child
 
 
@@ -55,8 +58,9 @@ class _Fork:
     def __init__(self, server: _Server, pid: int, requests: int, replies: int) -> None:
         self._server = server
         self.pid = pid
-        self.stdin = os.fdopen(requests, "wb", buffering=0)
-        self.stdout = os.fdopen(replies, "rb", buffering=0)
+        # Not ``os.fdopen``, in which tests of the writer plant faults.
+        self.stdin = io.FileIO(requests, "wb")
+        self.stdout = io.FileIO(replies, "rb")
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -84,14 +88,15 @@ class _Server:
     def __init__(
         self, program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
     ) -> None:
-        self.about = request["root"], environment
+        self.about = _about(request, environment)
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         main = Path(process.__file__).with_name("child_main.py")
         here = Path(__file__).with_name("child_forking.py")
         with other:
+            options = ["-I", "-B", *(["-S"] if program is Program.CAPI else [])]
             arguments = main, program.value, json.dumps(request), str(other.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", here, *arguments],
+                [sys.executable, *options, here, *arguments],
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -131,5 +136,9 @@ def _server(
     if program not in _SERVERS:
         _SERVERS[program] = _Server(program, request, environment)
     server = _SERVERS[program]
-    about = request["root"], environment
-    return server if server.ready and server.about == about else None
+    return server if server.ready and server.about == _about(request, environment) else None
+
+
+def _about(request: Mapping[str, Any], environment: Mapping[str, str]) -> object:
+    """Return what must be the same for a fork; a fork takes the path of its own request."""
+    return {name: each for name, each in request.items() if name != "path"}, environment

@@ -6,6 +6,7 @@ stderr as files, the working directory, and a time limit. The answer is the exit
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -24,6 +25,7 @@ __all__: list[str] = []
 def main() -> None:
     """Answer requests until the input ends."""
     assert tf.__version__  # it is imported
+    gc.freeze()  # a collection in a fork would copy all of it
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()

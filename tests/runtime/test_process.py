@@ -263,7 +263,8 @@ def test_the_terminal_reaches_the_parent_alone(installed: Wheel) -> None:
         assert os.getpgid(child.pid) == child.pid
 
 
-@pytest.mark.parametrize("program", list(Program))
+# A tracer is started as a Python child is, with the same TensorFlow.
+@pytest.mark.parametrize("program", [each for each in Program if LONG or each.name != "TRACER"])
 def test_neither_environment_nor_directory_of_the_parent_matter(
     installed: Wheel,
     models: Path,
