@@ -52,9 +52,10 @@ TensorFlow cannot inline more. The main graph does not count: its nodes are visi
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
+_SIZE, _FOR_A_RESULT = 20, b"?"
+"""The length of a digest, and what follows the digest of an effect that only a result needs."""
 _Called = tuple[tuple[bytes, ...], frozenset[bytes], frozenset[bytes]]
-"""The fingerprints of the results of a call, of that for which a control edge from it waits, and
-of its effects."""
+"""Fingerprints of a call: results, that for which a control edge from it waits, effects."""
 
 Met = dict[bytes, int]
 """The fingerprints of nodes with effects that one question has met, with their numbers."""
@@ -97,8 +98,7 @@ class Fingerprints:
         """
         self._begin({})
         scope = self._fed(feeds, bound or {})
-        found = {}
-        inner = inner or {}
+        found, inner = {}, inner or {}
         for calls, tensor in inner.values():
             scope.asked.setdefault(calls[0], []).append((calls[1:], tensor))
         for label in sorted({*fetches, *inner}):
@@ -164,7 +164,7 @@ class Fingerprints:
         found, _, effects = self._call(name, tuple(arguments))
         if self._body(name).is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
-            effects = frozenset(digest(b"compiled", each) for each in effects)
+            effects = frozenset(digest(b"compiled", e[:_SIZE]) + e[_SIZE:] for e in effects)
         return list(found), effects
 
     def tensors(
@@ -276,10 +276,11 @@ class Fingerprints:
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
+        result, mark = result[:_SIZE], result[_SIZE:]
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         result = with_given(parts, result)
-        return digest(b"after", result, *sorted(waits)) if waits else result
+        return (digest(b"after", result, *sorted(waits)) if waits else result) + mark
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
@@ -375,8 +376,8 @@ class Fingerprints:
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
-        # ``control_ret`` does not keep these: they run for a result.
-        others = {digest(b"with a result", each) for each in scope.effects - kept}
+        # ``control_ret`` does not keep these: they run for a result, in however many functions.
+        others = {each[:_SIZE] + _FOR_A_RESULT for each in scope.effects - kept}
         return results, frozenset(awaited), kept | others
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
@@ -436,8 +437,7 @@ class Fingerprints:
         results, awaited, effects = self._call(name, given)
         self._met, self._runs = met, runs
         kind = b"compiled function" if self._body(name).is_compiled else b"function"
-        ran = sorted(awaited | effects)
-        whole = digest(kind, b"%d" % len(given), *results, b"effects", *ran)
+        whole = digest(kind, b"%d" % len(given), *results, b"effects", *sorted(awaited | effects))
         if not self._recursive:
             self._whole[name] = whole
         return whole

@@ -127,6 +127,16 @@ def test_an_effect_that_only_a_result_needs_is_another_effect() -> None:
     assert _computed(called, functions=[kept]) != _computed(called, functions=[loose])
 
 
+def test_an_effect_was_another_one_if_a_further_function_was_around_it() -> None:
+    """The second `edit` of the names of a signature found that its halves differ."""
+    loose = _calling(_node("r", "Random", ["i"]), results=["r:z:0"])
+    call = _node("c", "PartitionedCall", ["i"], f="f")
+    outer = _function("g", ["i"], [call], {"r0": "c:output:0"})
+    around = [_node("a", "PartitionedCall", ["x"], f="g"), _node("y", "Neg", ["a"])]
+    one = _computed([CALL[0], _node("y", "Neg", ["a"])], functions=[loose])
+    assert _computed(around, functions=[loose, outer]) == one
+
+
 def test_to_wait_for_a_call_that_writes_through_its_result_was_nothing() -> None:
     """Functions of TensorFlow 1 name no nodes that run with the call."""
     function = _calling(_node("c", "Count", ["i"]), results=["c:z:0"])
