@@ -254,12 +254,12 @@ class Fingerprints:
                 called = self._call(parts.function, given, scope, name)
             else:
                 called = self._call_fed(parts, inside, given)
-            results, awaited, effects = (
-                [self._returned(parts, waits, each) for each in kind] for kind in called
-            )
-            scope.effects.update(effects)
+            outside = partial(self._returned, parts, waits)
+            results, awaited, effects = called
+            awaited = frozenset(map(outside, awaited))
+            scope.effects.update(outside(each[:_SIZE]) + each[_SIZE:] for each in effects)
             scope.awaited.update(awaited)
-            return Value(b"", tuple(results), frozenset(awaited))
+            return Value(b"", tuple(map(outside, results)), awaited)
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
         if parts.has_effects:
             own = self._run(own)
@@ -276,11 +276,10 @@ class Fingerprints:
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
-        result, mark = result[:_SIZE], result[_SIZE:]
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         result = with_given(parts, result)
-        return (digest(b"after", result, *sorted(waits)) if waits else result) + mark
+        return digest(b"after", result, *sorted(waits)) if waits else result
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]

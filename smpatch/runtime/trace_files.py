@@ -9,11 +9,13 @@ Source: ``tensorflow/python/eager/polymorphic_function/polymorphic_function.py``
 from __future__ import annotations
 
 import difflib
+import importlib.machinery
 import importlib.util
 import inspect
 import os
 import sys
 import traceback
+from types import CodeType
 from typing import Any, NamedTuple
 
 from .refusals import UntraceableError
@@ -90,6 +92,15 @@ def loaded(tf: Any, file: str, name: str) -> Function:
     return Function(file, name, found, found if _is_traced(found) else tf.function(found))
 
 
+class _Source(importlib.machinery.SourceFileLoader):
+    """Compiles the file that is there: bytecode of an older one may have the same time and size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file, and neither read nor write bytecode."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _module(file: str) -> Any:
     try:
         status = os.stat(file)
@@ -102,12 +113,15 @@ def _module(file: str) -> Any:
         spec = importlib.util.spec_from_file_location(f"smpatch_traced_{stem}", file)
         if spec is None or spec.loader is None:
             raise UntraceableError("it is not a Python file", where=file, hint="name FILE.py:NAME")
+        if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _Source(spec.name, file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         directory = os.path.dirname(file)
         if directory not in sys.path:
             sys.path.append(directory)
         arguments, sys.argv = sys.argv, [file]
+        sys.dont_write_bytecode = True  # nor for the modules beside the file
         try:
             spec.loader.exec_module(module)
         except BaseException as error:
