@@ -391,3 +391,19 @@ def test_outputs_of_a_signature_made_of_itself_were_exchanged_again(tmp_path: Pa
     assert patch(model, edit, options=UNPROVED).outcome == "replaced"
     other = FromSignature("serve", {"a": "both"}, "a")
     assert patch(model, other, options=UNPROVED, once=True).outcome == "added"
+
+
+def test_the_exchange_of_a_key_with_one_made_of_itself_was_done_again(tmp_path: Path) -> None:
+    """The signature that `FromSignature` makes had no key before, so that no exchange was seen."""
+    model = _copy("keras_functional", tmp_path)
+    patch(model, Copy("serve", "other"), options=UNPROVED)
+    edits = [
+        FromSignature("serve", {"both": "score"}, "serve", overwrite=True),
+        Rename("serve", "between"),
+        Rename("other", "serve"),
+        Rename("between", "other"),
+    ]
+    before = _content(model)
+    with pytest.raises(UsageError, match="exchange their names"):
+        patch(model, edits, options=UNPROVED, once=True)
+    assert _content(model) == before

@@ -71,6 +71,7 @@ class Tracker:
         self._removed: list[str] = []
         self._copied: dict[str, int] = {}
         self._derived: dict[str, int] = {}
+        self._of_itself: dict[str, str | None] = {}
 
     def conflicts(self) -> list[Conflict]:
         """Return the conflicts about names; if there are none, exchanges; if none, the others."""
@@ -83,7 +84,8 @@ class Tracker:
     def make(self, key: str, *, overwrite: bool) -> None:
         """Record a signature that an edit makes."""
         self._changes_what_was_read(key)
-        self._put(key, Tracked(None), overwrite=overwrite)
+        # A signature made of itself is the same one for exchanges of keys.
+        self._put(key, Tracked(self._of_itself.pop(key, None)), overwrite=overwrite)
         self.made.add(key)
 
     def start_from(self, source: str, key: str, *, with_outputs: bool = False) -> None:
@@ -94,8 +96,10 @@ class Tracker:
             key: The key of the new signature.
             with_outputs: Whether the new signature has the output names of the other one.
         """
-        self._take(source)
-        if source != key and source not in self.made:
+        known = self._take(source)
+        if source == key:
+            self._of_itself[key] = known.origin
+        elif source not in self.made:
             self._derived[source] = self.place
             if with_outputs:
                 self._copied[source] = self.place
