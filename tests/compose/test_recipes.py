@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -390,11 +390,18 @@ def asked_names(texts: Sequence[str]) -> list[Any]:
     return [each for text in texts for each in RECIPES if f"{each.name}(" in text]
 
 
+@pytest.fixture(scope="module")
+def light() -> Iterator[Validator]:
+    """A validator that no test has made load all of TensorFlow."""
+    with Validator("runtime", [], 300.0) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: PLR0913, PLR0917 - fixtures
     case: Case,
     composable: Mapping[str, Path],
-    quick: Validator,
+    light: Validator,
     whole: Validator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -402,10 +409,8 @@ def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: P
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("\n".join(WORDS))
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
-    if (other := quick._running.pop(Program.PYTHON, None)) is not None:  # noqa: SLF001 - of another test
-        other.close()
     made = []
-    for validator in (quick, whole):
+    for validator in (light, whole):
         traced: list[Fragment] = []
         tracer = Tracer(validator)
 
@@ -429,7 +434,7 @@ def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: P
     assert first
     unnumbered = [replace(each, functions=()) for each in first]
     assert unnumbered == [replace(each, functions=()) for each in second]
-    assert Program.PYTHON not in quick._running  # noqa: SLF001 - the children that ran
+    assert Program.PYTHON not in light._running  # noqa: SLF001 - the children that ran
 
 
 def _nameless(fragment: Fragment) -> list[str]:
