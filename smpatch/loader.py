@@ -395,6 +395,8 @@ def load_file(
 ) -> SavedModel:
     """Open a SavedModel from a given file, such as a backup, which loaders do not read.
 
+    ``more_op_defs`` is as for ``MetaGraph``.
+
     Raises:
         ModelUnreadableError: The file is empty, truncated or of another kind.
     """

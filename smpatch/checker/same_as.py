@@ -26,7 +26,11 @@ Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """The comparison of a MetaGraph with one of another model."""
+    """The comparison of a MetaGraph with one of another model.
+
+    Attributes:
+        compared: The comparison of each output that ran in both models.
+    """
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:
         """Find the other MetaGraph, and read the file of values, if there is one.
