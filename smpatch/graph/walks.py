@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from smpatch.graph.bodies import FunctionBody, Parts, Scope, digest
 
-__all__ = ["components", "needed", "refined"]
-
 
 def components(
     roots: Iterable[str], needs: Callable[[str], Iterable[str]]

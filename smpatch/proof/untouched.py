@@ -14,8 +14,6 @@ from smpatch.errors import ValidationError
 from smpatch.graph.objects import ObjectGraph
 from smpatch.loader import MetaGraph
 
-__all__ = ["check_untouched"]
-
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 _SHAPES = ("shape", "_output_shapes")
 
