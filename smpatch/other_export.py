@@ -229,7 +229,7 @@ def _composed_unlike(one: MetaGraph, other: MetaGraph, names: Iterable[str]) -> 
 
 
 def _computed(meta_graph: MetaGraph, name: str) -> object:
-    """Return what a node computes, with its values."""
+    """Return a value that is equal for two nodes only if they compute the same."""
     if meta_graph.graph.wiring(name).op not in CALLS:
         attributes = meta_graph.graph.node(name).message().attr
         return {key: value.SerializeToString() for key, value in attributes.items()}

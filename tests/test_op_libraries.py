@@ -122,7 +122,7 @@ def _library(does: str, file: Path) -> Path:
 
 
 @pytest.mark.parametrize("validate", ["auto", "full"])
-def test_a_library_that_crashes_is_no_traceback_and_no_crash_of_the_model(
+def test_a_library_that_crashes_gave_a_traceback_or_a_fault_of_the_model(
     tmp_path: Path, validate: Mode
 ) -> None:
     library = _library(DOES["crash"], tmp_path / "crash.so")

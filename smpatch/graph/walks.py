@@ -57,7 +57,7 @@ def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str,
 def refined(
     scope: Scope, parts: Mapping[str, Parts], fixed: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """Return the digests of the nodes of a cycle, from those of what is outside it."""
+    """Return the digests of the nodes of a cycle, from those of the nodes outside it."""
     digests, classes = dict(fixed), 0
     for _ in range(len(parts) + 1):
         following = {}

@@ -171,9 +171,8 @@ def describe(  # noqa: PLR0913 - a question and its limit
 
     The names are those of tensors (``op:index``) or of operations. A child of the C API's program
     can keep the session open for ``run``, and can run the graph ``plain``: without TensorFlow's
-    optimizers, so that other parts of the graph do not change the bits of a result.
-
-    ``tags`` is the exact tag-set of a MetaGraph.
+    optimizers, so that other parts of the graph do not change the bits of a result. ``tags`` is
+    the exact tag-set of a MetaGraph.
     """
     absent.provide(directory)
     reply = child.ask(
@@ -294,11 +293,10 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and report its signatures.
 
-    The child may be the light one without ``keep``. With it, the model is kept for
-    ``python_questions.call``, and its functions run without TensorFlow's optimizers. Without
-    ``variables``, the variables have no values.
-
-    ``tags`` is None if the model has only one MetaGraph.
+    The child is one of the Python program; without ``keep`` it may be the light one. With ``keep``
+    the model stays for ``python_questions.call``, and its functions run without TensorFlow's
+    optimizers. Without ``variables`` the variables have no values. ``tags`` may be None if the
+    model has only one MetaGraph.
     """
     if variables:
         absent.provide(directory)

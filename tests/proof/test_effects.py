@@ -1,4 +1,4 @@
-"""Nodes with effects in fingerprints: how often equal ones run, and which of them is read."""
+"""Nodes with effects in fingerprints: the runs of equal nodes, and the node that is read."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _two(op: str) -> list[Message]:
 
 
 @pytest.mark.parametrize("op", ["Random", "Count", "Refer", "Undefined"])
-def test_one_run_counted_as_two(op: str) -> None:
-    """The second of two equal nodes was not seen, although it writes a second time."""
+def test_two_runs_counted_as_one(op: str) -> None:
+    """The second of two equal nodes did not count, although it writes a second time."""
     once = [*_two(op), _node("y", "Neg", ["x", "^a"])]
     twice = [*_two(op), _node("y", "Neg", ["x", "^a", "^b"])]
     assert _computed(once) != _computed(twice)
@@ -127,7 +127,7 @@ def test_an_effect_that_only_a_result_needs_is_another_effect() -> None:
     assert _computed(called, functions=[kept]) != _computed(called, functions=[loose])
 
 
-def test_to_wait_for_a_call_that_writes_through_its_result_was_nothing() -> None:
+def test_the_wait_for_a_call_that_writes_for_its_result_did_not_count() -> None:
     """Functions of TensorFlow 1 name no nodes that run with the call."""
     function = _calling(_node("c", "Count", ["i"]), results=["c:z:0"])
     waiting = [CALL[0], _node("y", "Neg", ["x", "^a"])]
