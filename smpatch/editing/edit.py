@@ -74,7 +74,7 @@ class Change:
     @property
     def unchanged(self) -> Change:
         """The outcome for a model that has the result of the change already."""
-        # Of an init op that stays, both names are the same.
+        # If an init op stays, both names are the same.
         same = {"unchanged": self.was, "init-op-set": self.key}
         return replace(self, outcome="unchanged", was=same.get(self.outcome, ""))
 
