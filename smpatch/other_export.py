@@ -120,8 +120,9 @@ def copy_signatures(
 ) -> Receipt:
     """Give a model the signatures of another export of the same graph.
 
-    A signature whose tensors the model does not have, or that breaks a rule there, is left out
-    and named in a note of the receipt. If ``keys`` names it, it is an error instead.
+    A signature is left out if the model does not have its tensors, computes them with other
+    functions or variables, or has a rule that the signature breaks. A note of the receipt names it.
+    If ``keys`` names it, it is an error instead.
 
     Args:
         model: The model directory that lacks the signatures.
