@@ -100,7 +100,7 @@ CALL = _node("a", "PartitionedCall", ["x"], f="f"), _node("b", "PartitionedCall"
 
 
 def test_two_equal_calls_of_a_function_that_writes_counted_as_one() -> None:
-    """Their effects were kept as a set."""
+    """The effects of both calls were one element of a set."""
     once = _computed([*CALL, _node("y", "AddV2", ["a", "a"])], functions=[WRITES])
     twice = _computed([*CALL, _node("y", "AddV2", ["a", "b"])], functions=[WRITES])
     assert once.outputs == twice.outputs
