@@ -53,8 +53,8 @@ _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
 _Called = tuple[tuple[bytes, ...], frozenset[bytes], frozenset[bytes]]
-"""The fingerprints of the results of a call, of the nodes for which a control edge from the call
-waits, and of its effects."""
+"""The fingerprints of the results of a call, of that for which a control edge from it waits, and
+of its effects."""
 
 Met = dict[bytes, int]
 """The fingerprints of the nodes with effects that one question has visited, with their numbers."""

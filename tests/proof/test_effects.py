@@ -127,7 +127,7 @@ def test_an_effect_that_only_a_result_needs_is_another_effect() -> None:
     assert _computed(called, functions=[kept]) != _computed(called, functions=[loose])
 
 
-def test_the_wait_for_a_call_that_writes_for_its_result_did_not_count() -> None:
+def test_to_wait_for_a_call_that_writes_through_its_result_was_nothing() -> None:
     """Functions of TensorFlow 1 name no nodes that run with the call."""
     function = _calling(_node("c", "Count", ["i"]), results=["c:z:0"])
     waiting = [CALL[0], _node("y", "Neg", ["x", "^a"])]
