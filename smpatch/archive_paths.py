@@ -15,7 +15,7 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a path is an archive: a file with the ending of one; a URL is none.
+    """Return whether a path is a file whose name has the ending of an archive; a URL is none.
 
     Example:
         >>> is_archive(Path("export/1"))

@@ -255,6 +255,9 @@ def paths(value: object, where: str) -> list[Path]:
 def local_path(value: object, where: str, hint: str) -> Path:
     """Return a path, and refuse a URL; ``hint`` is the hint of that error.
 
+    Raises:
+        UsageError: It is a URL, or not a path.
+
     Example:
         >>> local_path("export/1", "model", "copy it here first").name
         '1'

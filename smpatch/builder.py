@@ -68,7 +68,12 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class Wider:
-    """The shapes of an input that must take more than the graph takes."""
+    """The shapes of an input that must take more than the graph takes.
+
+    Attributes:
+        graph: The shape in the graph.
+        shape: The shape in the signature.
+    """
 
     graph: Shape
     shape: Shape
@@ -129,6 +134,8 @@ class Wanted:
 
 def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) -> Built:
     """Build a signature, with its tensors and the notes on it.
+
+    ``known`` has the facts that TensorFlow inferred; it is None if TensorFlow was not asked.
 
     Raises:
         RefusedError: A rule is broken; the first broken rule decides the class of the error.
@@ -193,6 +200,8 @@ class Tensors:
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
         """Return the spec of the tensor that a reference names.
+
+        Errors name the use of the tensor with the words ``where``.
 
         Raises:
             RefusedError: There is no such tensor, or it does not fit the reference.

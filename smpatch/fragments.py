@@ -33,7 +33,13 @@ Mode = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True)
 class FunctionOf:
-    """A function of a Python file."""
+    """A function of a Python file.
+
+    Attributes:
+        file: The file, absolute.
+        name: The name of the function in the file.
+        text: The text of the request.
+    """
 
     file: str
     name: str
@@ -202,7 +208,9 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
 def asked(
     text: object, place: Mode, directory: Path | None = None
 ) -> FunctionOf | RecipeOf | SignatureOf:
-    """Return the request in a text; the arguments are as for ``asked_list``.
+    """Return the request in a text.
+
+    ``directory`` is the directory in which relative paths start; None is the working directory.
 
     Raises:
         UsageError: The file, model or recipe does not exist, or its arguments are wrong.

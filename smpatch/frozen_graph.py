@@ -78,7 +78,13 @@ _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph in a file of its own."""
+    """A graph in a file of its own.
+
+    Attributes:
+        file: The path of the file.
+        parts: The graph as parts of a MetaGraph.
+        identity: The identity of the file that was read.
+    """
 
     file: Path
     parts: FrozenGraph

@@ -257,7 +257,15 @@ class MetaGraph:
 
 
 class SavedModel:
-    """An exported model on disk, in the state in which it was loaded."""
+    """An exported model on disk, in the state in which it was loaded.
+
+    Attributes:
+        directory: The model directory, its URL or its archive, as the caller gave it.
+        form: Whether the file is binary or text.
+        meta_graphs: The MetaGraphs, in the order of the file.
+        data: The content of the file.
+        identity: The identity of the file when it was read.
+    """
 
     def __init__(
         self,
@@ -344,11 +352,12 @@ class SavedModel:
 
         Raises:
             TensorNotFoundError: There is no such tensor.
+            TagSetError: There are several MetaGraphs.
         """
         return self.resolve(name).spec
 
     def resolve(self, name: str) -> Resolved:
-        """Return a tensor of the only MetaGraph, its operation, and whether its shape is known."""
+        """Return a tensor as ``tensor`` does, its operation, and whether its shape is known."""
         return self.meta_graph().resolver().resolve(arguments.instance(name, str, "name"))
 
     def _choices(self) -> str:

@@ -14,8 +14,10 @@ from smpatch.tensor_refs import TensorRef, named_tensors
 
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"})
 _TABLES = frozenset({"HashTable", "HashTableV2"})
+"""These operations have a state that is not in a graph."""
+
 _MUTABLE = ("MutableHashTable", "MutableDenseHashTable")
-"""Operations whose state is not in a graph; of mutable tables the beginnings of their names."""
+"""The beginnings of the names of operations that make mutable tables."""
 
 _WRITES = ("LookupTableInsert", "LookupTableImport")
 """The beginnings of the names of operations that write to mutable tables."""

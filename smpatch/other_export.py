@@ -120,8 +120,9 @@ def copy_signatures(
 ) -> Receipt:
     """Give a model the signatures of another export of the same graph.
 
-    A signature whose tensors the model does not have, or that breaks a rule there, is left out
-    and named in a note of the receipt. If ``keys`` names it, it is an error instead.
+    A signature is left out if the model does not have its tensors, computes them with other
+    functions or variables, or has a rule that the signature breaks. A note of the receipt names it.
+    If ``keys`` names it, it is an error instead.
 
     Args:
         model: The model directory that lacks the signatures.
@@ -229,7 +230,7 @@ def _composed_unlike(one: MetaGraph, other: MetaGraph, names: Iterable[str]) -> 
 
 
 def _computed(meta_graph: MetaGraph, name: str) -> object:
-    """Return what a node computes, with its values."""
+    """Return a value that is equal for two nodes only if they compute the same."""
     if meta_graph.graph.wiring(name).op not in CALLS:
         attributes = meta_graph.graph.node(name).message().attr
         return {key: value.SerializeToString() for key, value in attributes.items()}

@@ -264,7 +264,10 @@ RECIPES: tuple[Recipe, ...] = (
 def checked(
     recipe: Recipe, given: Sequence[object], named: Mapping[str, object], where: str
 ) -> dict[str, object]:
-    """Return the arguments of a recipe by name, given without names and with names.
+    """Return the arguments of a recipe by name.
+
+    ``given`` are those without a name, and ``named`` those with one. Errors begin with ``where``,
+    the text of the request.
 
     Raises:
         UsageError: There is no such argument, one is missing, or one is of another kind.

@@ -41,6 +41,8 @@ _EXAMPLES = {
 def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
     """Parse the values of ``--inputs`` or ``--outputs``, in the order given.
 
+    ``option`` is the name of the option, for errors.
+
     Raises:
         UsageError: The text cannot be understood, or two tensors have one alias.
     """

@@ -37,7 +37,13 @@ TYPES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A property of a tensor that Triton refuses."""
+    """A property of a tensor that Triton refuses.
+
+    Attributes:
+        code: The code of the finding.
+        text: The property.
+        hint: The remedy; empty if there is none.
+    """
 
     code: str
     text: str

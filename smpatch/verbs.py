@@ -295,7 +295,8 @@ def remove_signatures(
 
     Args:
         model: The model directory.
-        keys: Keys, or patterns of keys such as ``scores_*``.
+        keys: Keys, or patterns of keys such as ``scores_*``. A key such as ``s*`` that is also a
+            pattern of other keys is refused; ``s[*]`` is this key alone.
         options: The options of the edit.
 
     Example:

@@ -356,7 +356,7 @@ def test_one_of_several_tag_sets(tmp_path: Path) -> None:
 
 
 def test_an_exchange_of_two_keys_counted_as_applied_before_it_was_done(tmp_path: Path) -> None:
-    """Nothing was done, and the receipt said that the model had the result."""
+    """The edit was not made, and the receipt said that the model had the result."""
     model = _copy("keras_functional", tmp_path)
     before = _content(model)
     edits = (

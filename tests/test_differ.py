@@ -381,7 +381,7 @@ class TestTextOfANewerWriter:
             assert signatures(found) == ([] if same else ["signature_def changed >scale: other"])
 
     def test_blanks_around_the_version_of_the_format_do_not_count(self, copy: Copy) -> None:
-        """They were reported as another version of the format."""
+        """Blanks were reported as another version of the format."""
         version = "saved_model_schema_version: 1"
         for number, (written, same) in enumerate(
             (("saved_model_schema_version:  1 # one", True), (f"{version}0", False))

@@ -237,7 +237,7 @@ def test_meta_graphs_of_equal_tags_are_told_apart_by_place() -> None:
 def test_a_copy_that_is_there_already_is_no_removal_and_no_init_op(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It said that the key is removed, and that the source runs when the model is loaded."""
+    """The line said that the key is removed, and that the source runs when the model is loaded."""
     model = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
     key = next(iter(smpatch.load(model).signatures))
     options = Options(validate="none", overwrite=True)

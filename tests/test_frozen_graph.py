@@ -169,7 +169,7 @@ class TestNotFrozen:
     def test_state_that_no_request_needs_is_no_reason_to_refuse(
         self, kind: str, frozen: Make, oracle: Oracle, tmp_path: Path
     ) -> None:
-        """What lies before the input is not computed, and a request may fill a table itself."""
+        """Nodes before the input are not computed, and a request may fill a table itself."""
         graph = frozen(kind)
         graph.wrap(tmp_path / "new")
         about = {"directory": tmp_path / "new", "tags": ["serve"], "key": "serving_default"}

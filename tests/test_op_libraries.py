@@ -122,7 +122,7 @@ def _library(does: str, file: Path) -> Path:
 
 
 @pytest.mark.parametrize("validate", ["auto", "full"])
-def test_a_library_that_crashes_is_no_traceback_and_no_crash_of_the_model(
+def test_a_library_that_crashes_gave_a_traceback_or_a_fault_of_the_model(
     tmp_path: Path, validate: Mode
 ) -> None:
     library = _library(DOES["crash"], tmp_path / "crash.so")
@@ -163,7 +163,7 @@ def test_a_session_loads_a_library_again_that_was_built_again(tmp_path: Path) ->
 def test_a_tensorflow_that_crashes_at_its_start_is_no_fault_of_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a processor without AVX."""
+    """TensorFlow crashes so on a processor without AVX."""
     root = tmp_path / "tensorflow"
     root.mkdir()
     library = _library(DOES["crash"], root / "libtensorflow_cc.so.2")

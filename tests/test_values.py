@@ -119,7 +119,7 @@ def test_lists_deeper_than_any_tensor_are_no_recursion_error(depth: int) -> None
         arguments.plain_value(value, "default")
 
 
-def test_the_reasons_for_which_tensorflow_reads_no_tensor(
+def test_misfit_has_a_reason_where_tensorflow_reads_no_tensor(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     said: dict[str, bool] = ask("signatures", tmp_path_factory)["read"]

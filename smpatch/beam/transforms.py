@@ -98,7 +98,11 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
     """
 
     def __init__(self, options: CheckOptions | None = None) -> None:
-        """Take the options of the checks."""
+        """Take the options of the checks.
+
+        Args:
+            options: The options of the checks; None for those without arguments.
+        """
         super().__init__()
         self._options = CheckOptions() if options is None else options
 

@@ -130,6 +130,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         ModelUnreadableError: There is no model that can be read.
         TagSetError: No MetaGraph has the tags.
         ValidationError: The options need TensorFlow, which cannot be asked.
+        WriteError: No temporary file can be made, as on a full disk.
     """
     chosen = CheckOptions() if options is None else options
     required = _understood(chosen)

@@ -59,7 +59,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A contract for one signature."""
+    """A contract for one signature.
+
+    Attributes:
+        key: The signature key.
+        inputs: Alias to the type and shape that a client feeds.
+        outputs: Alias to the type and shape that a client fetches.
+    """
 
     key: str
     inputs: Mapping[str, Wanted]

@@ -26,7 +26,11 @@ Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """The comparison of a MetaGraph with one of another model."""
+    """The comparison of a MetaGraph with one of another model.
+
+    Attributes:
+        compared: The comparison of each output that ran in both models.
+    """
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:
         """Find the other MetaGraph, and read the file of values, if there is one.
@@ -75,12 +79,12 @@ class Comparing:
                     where = "here" if key in listed[0] else f"in {self._name}"
                     yield self._different(key, f"tf.saved_model.load lists it {where} alone")
                 yield from self._run(PythonLoader, values, *map(in_python, listed))
-        told = {each.key for each in self.compared if each.elements or not each.same}
-        for key in sorted({each.key for each in self.compared} - told):
+        shown = {each.key for each in self.compared if each.elements or not each.same}
+        for key in sorted({each.key for each in self.compared} - shown):
             where = self._subject.where(f"signature {key!r}")
             text = "its outputs have no elements, so that no value was compared"
             yield note("not-compared", where, text, "give other values with --batch or --feed")
-        if not told:
+        if not shown:
             text = f"no output could be compared with {self._name}"
             yield fault("nothing-compared", self._subject.where(), text)
 

@@ -12,8 +12,6 @@ import atexit
 import gc
 import sys
 
-__all__ = ["main"]
-
 
 def main() -> int:
     """Run the command line; return the exit code."""

@@ -80,7 +80,10 @@ def _pass_over(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def watching(model: Path, save_to: Path | None) -> Iterator[None]:
-    """Record in an interruption whether the edit was in place."""
+    """Record in an interruption whether the edit was in place.
+
+    ``save_to`` is the directory that is written instead; None if the edit is in place.
+    """
     directory = save_to or model
     before = _identities(directory)
     try:
@@ -92,7 +95,10 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
 
 @contextmanager
 def watching_all(directories: Sequence[Path]) -> Iterator[None]:
-    """Record in an interruption how many models were edited."""
+    """Record in an interruption how many models were edited.
+
+    ``directories`` has the models that are edited, or the new directories that are made.
+    """
     before = [_identities(each) for each in directories]
     try:
         yield

@@ -52,7 +52,10 @@ def write_suggestions(
     commands: Mapping[object, str],
     flow: Dataflow | None,
 ) -> None:
-    """Write the suggestions of ``suggest``, each with its command."""
+    """Write the suggestions of ``suggest``, each with its command.
+
+    ``flow`` is the data flow of the signature that ``--signature`` names; None without this option.
+    """
     write(
         "suggest",
         {

@@ -33,7 +33,12 @@ Overwrite = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The first view of a page."""
+    """The first view of a page.
+
+    Attributes:
+        search: The text in the search box.
+        everything: Whether all tensors are listed.
+    """
 
     search: str = ""
     everything: bool = False

@@ -22,8 +22,6 @@ from smpatch.describer.triton_config import triton_config
 from smpatch.errors import UsageError
 from smpatch.loader import SavedModel, load
 
-__all__ = ["FORMATS", "Format", "describe"]
-
 Format = Literal["triton", "rest", "grpc", "markdown"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -79,7 +79,14 @@ _HIGHEST_RANK = 254
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """A value for a dense input: all its elements are the same."""
+    """A value for a dense input: all its elements are the same.
+
+    Attributes:
+        alias: The name of the input.
+        dtype: The type, without ``_ref``.
+        shape: The sizes of the dimensions.
+        element: 0.0, 0, False or ``b""``.
+    """
 
     alias: str
     dtype: str

@@ -155,6 +155,8 @@ def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn
 def refuse_composites(subject: Subject, reader: str) -> None:
     """Refuse sparse, ragged and other composite tensors, for which a request has no form.
 
+    ``reader`` is the server, as the subject of a sentence.
+
     Raises:
         RefusedError: The signature has such a tensor; the hint has the command that serves its
             parts.

@@ -92,7 +92,7 @@ def _retag(subject: Subject) -> str:
     meta_graphs = subject.source.meta_graphs
     taken = {each.tags for each in meta_graphs}
     new = _TAG if (_TAG,) not in taken else "NEW"
-    # By its place: tags may be none, those of another MetaGraph, or not a text for a shell.
+    # The place names the MetaGraph, which may have no tags, those of another one, or a zero byte.
     place = str(meta_graphs.index(subject.meta_graph))
     return subject.command("retag", "--from", place, "--to", new)
 

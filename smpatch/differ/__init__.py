@@ -139,41 +139,41 @@ def _meta_graphs(before: SavedModel, after: SavedModel) -> Iterator[MetaGraphDif
     for here, there in _pairs(before, after):
         one = None if here is None else before.meta_graphs[here]
         other = None if there is None else after.meta_graphs[there]
-        lying = None if here is None or there is None else (ones[here], others[there])
-        yield _meta_graph((one, other), lying, known_only=known_only)
+        parts = None if here is None or there is None else (ones[here], others[there])
+        yield _meta_graph((one, other), parts, known_only=known_only)
 
 
 def _meta_graph(
     pair: tuple[MetaGraph | None, MetaGraph | None],
-    lying: tuple[Sections, Sections] | None,
+    parts: tuple[Sections, Sections] | None,
     *,
     known_only: bool,
 ) -> MetaGraphDifference:
     before, after = pair
     more: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {})
-    if before and after and lying and all(each.verbatim is not None for each in lying):
-        more = (_unread(before, lying[0]), _unread(after, lying[1]))
+    if before and after and parts and all(each.verbatim is not None for each in parts):
+        more = (_unread(before, parts[0]), _unread(after, parts[1]))
     found = signatures.differing(
         before,
         after,
         known_only=known_only,
-        objects=lying is None or not sections.same_objects(*lying),
+        objects=parts is None or not sections.same_objects(*parts),
         more=more,
     )
     return MetaGraphDifference(
         tags_before=None if before is None else before.tags,
         tags_after=None if after is None else after.tags,
         signatures=tuple(found),
-        parts=() if lying is None else tuple(sections.differing(*lying)),
+        parts=() if parts is None else tuple(sections.differing(*parts)),
         has_object_graph=any(each is not None and each.has_object_graph for each in pair),
     )
 
 
-def _unread(meta_graph: MetaGraph, lying: Sections) -> Mapping[str, bytes]:
+def _unread(meta_graph: MetaGraph, parts: Sections) -> Mapping[str, bytes]:
     """Return the fields of signatures in text form that the schema does not have, by key."""
     places = {each.key: str(place) for place, each in enumerate(meta_graph.parts.entries)}
     fields: dict[str, list[tuple[str, ...]]] = {}
-    for place, *each in sections.unread(lying, SIGNATURE_DEF):
+    for place, *each in sections.unread(parts, SIGNATURE_DEF):
         fields.setdefault(place, []).append(tuple(each))
     return {key: repr(fields[at]).encode() for key, at in places.items() if at in fields}
 

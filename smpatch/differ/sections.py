@@ -161,8 +161,8 @@ def _textual(data: bytes, whole: text_fields.TextField, meta_graph: MetaGraph) -
 def unread(meta_graph: Sections, number: int) -> tuple[_Unread, ...]:
     """Return the fields of a part in text form that the schema does not have.
 
-    Each has the name or the number of the field, and of the fields around it, in the text, with
-    their places, and the value as it is written.
+    Each result has the value as the text has it, and the names or numbers of the field and of the
+    fields around it, with their places.
     """
     kinds = [each.DESCRIPTOR for each in _WRITTEN.get(number, ())]
     pieces = meta_graph.written.get(number, ()) if kinds else ()
@@ -259,7 +259,7 @@ def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]
 
 
 def _unread_differing(before: Sections, after: Sections, number: int) -> set[str]:
-    """Return the names of the parts whose fields that the schema does not have differ, in text."""
+    """Return the names of the parts in which other fields differ than those of the schema."""
     if before.verbatim is None or after.verbatim is None or _verbatim_equal(before, after, number):
         return set()
     different = {*unread(before, number)} ^ {*unread(after, number)}

@@ -57,6 +57,8 @@ def without(
 ) -> tuple[MetaGraph, Mapping[str, str]]:
     """Add new calls of functions, with zeros in place of inputs on which no result depends.
 
+    ``aliases`` are the inputs that are dropped; ``old`` is the signature before the edit.
+
     Returns:
         The MetaGraph with the new calls, and each tensor of an old call to the tensor of the new
         call; no tensors if this cannot be done.
@@ -93,7 +95,10 @@ def without(
 def refusal(
     meta_graph: MetaGraph, key: str, alias: str, old: SignatureDef, signature: SignatureDef
 ) -> UnreachableOutputError:
-    """Return the error for an input that cannot be dropped."""
+    """Return the error for an input that cannot be dropped.
+
+    ``old`` is the signature before the edit, and ``signature`` that after it.
+    """
     spec = old.inputs[alias]
     outputs = {key: names_of([each]) for key, each in signature.outputs.items()}
     try:

@@ -74,7 +74,7 @@ class Change:
     @property
     def unchanged(self) -> Change:
         """The outcome for a model that has the result of the change already."""
-        # Of an init op that stays, both names are the same.
+        # If an init op stays, both names are the same.
         same = {"unchanged": self.was, "init-op-set": self.key}
         return replace(self, outcome="unchanged", was=same.get(self.outcome, ""))
 
@@ -164,7 +164,11 @@ class Edit(ABC):
         return (self.subject,)
 
     def keys_in(self, meta_graph: MetaGraph) -> tuple[str, ...]:
-        """Return ``shown_keys`` for a model, which gives a key if the edit has none."""
+        """Return ``shown_keys`` for a model, which gives a key if the edit has none.
+
+        Args:
+            meta_graph: The MetaGraph before the edit.
+        """
         return self.shown_keys
 
     @property
@@ -175,6 +179,10 @@ class Edit(ABC):
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
         """Return the edit with the answers that it needs from TensorFlow.
 
+        Args:
+            meta_graph: The MetaGraph before the edit.
+            context: The context that all edits of the MetaGraph share.
+
         Raises:
             RefusedError: TensorFlow gives no answer.
         """
@@ -183,6 +191,13 @@ class Edit(ABC):
     @abstractmethod
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Apply the edit to a MetaGraph in memory.
+
+        Args:
+            meta_graph: The MetaGraph before the edit.
+            context: The context that all edits of the MetaGraph share.
+
+        Returns:
+            The MetaGraph after the edit, with the changes and the notes.
 
         Raises:
             RefusedError: The edit cannot be done.
@@ -198,11 +213,19 @@ class Edit(ABC):
 
     @abstractmethod
     def follow(self, signatures: KeptSignatures) -> None:
-        """Update the outputs of the model before all edits that each signature must equal."""
+        """Update the outputs of the model before all edits that each signature must equal.
+
+        Args:
+            signatures: The record of these outputs, which the edits before this one have updated.
+        """
 
     @abstractmethod
     def track(self, tracker: Tracker) -> None:
-        """Update the keys and aliases for later edits, and report conflicts of this edit."""
+        """Update the keys and aliases for later edits, and report conflicts of this edit.
+
+        Args:
+            tracker: The keys and aliases after the edits before this one.
+        """
 
     @abstractmethod
     def repeated(self, again: Repetition) -> Edit | None:
@@ -210,6 +233,9 @@ class Edit(ABC):
 
         ``already_applied`` compares specs, method, defaults and fingerprints of the keys in
         ``again.touched``. If the edit changes anything else, this method compares it.
+
+        Args:
+            again: The list of edits that is done again, up to this edit.
 
         Returns:
             The edit that is done again; None if nothing is left to do.
@@ -219,7 +245,11 @@ class Edit(ABC):
         """
 
     def excludes(self, other: Edit) -> str:
-        """Return why another edit cannot be in the same list; empty if it can."""
+        """Return why another edit cannot be in the same list; empty if it can.
+
+        Args:
+            other: Another edit of the list.
+        """
         return ""
 
     def makes(self) -> str | None:
@@ -227,19 +257,37 @@ class Edit(ABC):
         return None
 
     def removes(self, key: str) -> bool:
-        """Return whether the edit removes the signature with this key."""
+        """Return whether the edit removes the signature with this key.
+
+        Args:
+            key: The key before the edit.
+        """
         return False
 
     def key_after(self, key: str) -> str:
-        """Return the key that a signature has after the edit."""
+        """Return the key that a signature has after the edit.
+
+        Args:
+            key: The key before the edit.
+        """
         return key
 
     def gone(self, before: MetaGraph) -> set[str]:
-        """Return the keys of the signatures that the edit removes or gives another key."""
+        """Return the keys of the signatures that the edit removes or gives another key.
+
+        Args:
+            before: The MetaGraph before the edit.
+        """
         return {key for key in before.keys if self.removes(key) or self.key_after(key) != key}
 
     def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
-        """Return the alias of an input or output after the edit; None if the edit drops it."""
+        """Return the alias of an input or output after the edit; None if the edit drops it.
+
+        Args:
+            kind: Whether it is an input or an output.
+            key: The key of its signature before the edit.
+            alias: The alias before the edit.
+        """
         return alias
 
 
@@ -354,7 +402,13 @@ class Repetition:
         return self.by_now(key, "outputs", ())[0]
 
     def by_now(self, key: str, kind: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """Return the key after the later edits, and each alias at this edit to that after them."""
+        """Return the key after the later edits, and each alias at this edit to that after them.
+
+        Args:
+            key: The key at this edit.
+            kind: Whether the aliases are inputs or outputs.
+            aliases: The aliases at this edit.
+        """
         names = {alias: alias for alias in aliases}
         for each in self.later:
             names = {old: each.alias_after(kind, key, now) or now for old, now in names.items()}

@@ -21,7 +21,11 @@ _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
-    """Yield notes on the form of the file and on the object graph."""
+    """Yield notes on the form of the file and on the object graph.
+
+    ``model`` is the model before the edits. ``with_object_graph`` is whether they changed the
+    object graph as well.
+    """
     yield from _on_text(model, done)
     if done.removes:
         yield from _on_the_only_one(done)

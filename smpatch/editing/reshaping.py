@@ -161,6 +161,8 @@ def still_wider(before: Mapping[str, Built], now: Mapping[str, Built]) -> dict[s
     """Return the signatures after an edit, with the wider inputs that edits before it asked for.
 
     If no signature has such an input of its own any more, all that feed the same tensor have it.
+
+    ``before`` and ``now`` have the signatures that were built, by key.
     """
     made = dict(now)
     for key, old in before.items():

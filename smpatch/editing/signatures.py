@@ -36,7 +36,12 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """The signatures of a MetaGraph."""
+    """The signatures of a MetaGraph.
+
+    Attributes:
+        meta_graph: The MetaGraph.
+        in_python: Whether the object graph is edited as well.
+    """
 
     meta_graph: MetaGraph
     in_python: bool

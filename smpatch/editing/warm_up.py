@@ -247,6 +247,8 @@ def _fates(
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
     outputs. If a signature is made again under a key, it gets the requests to that key.
+
+    ``changed`` has the keys whose signature is another one after the edits, or is removed.
     """
     tracks = {
         key: _Track(

@@ -33,7 +33,13 @@ from smpatch.values import tensor_proto
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A dimension that has the size of a dimension of another input."""
+    """A dimension that has the size of a dimension of another input.
+
+    Attributes:
+        alias: The other input.
+        dtype: Its element type.
+        axis: The dimension.
+    """
 
     alias: str
     dtype: str
@@ -59,6 +65,8 @@ class Bound:
 
 def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values to which inputs are bound, by alias.
+
+    ``key`` is the key of ``source``, and ``bind`` has the value of each bound input, by alias.
 
     Raises:
         RefusedError: There is no such input, it is not dense, or the value does not fit it.
@@ -118,7 +126,11 @@ def _followed(axis: int, others: Mapping[str, TensorSpec], where: str) -> Follow
 
 
 class Constants:
-    """Nodes that yield the values of inputs."""
+    """Nodes that yield the values of inputs.
+
+    Attributes:
+        nodes: ``NodeDef`` messages.
+    """
 
     def __init__(self, prefix: str, inputs: Mapping[str, str], copied: Container[str]) -> None:
         """Keep the names; make no node yet.

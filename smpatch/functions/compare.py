@@ -15,7 +15,12 @@ from smpatch.signature import SignatureDef, same_parameters
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One signature that TF Serving and Python read differently."""
+    """One signature that TF Serving and Python read differently.
+
+    Attributes:
+        key: The signature key.
+        found: The difference, in words.
+    """
 
     key: str
     found: str
@@ -31,7 +36,10 @@ def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
 
 
 def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
-    """Return the differences of keys, inputs and outputs between both halves, sorted by key."""
+    """Return the differences of keys, inputs and outputs between both halves, sorted by key.
+
+    There is none without an object graph.
+    """
     if not meta_graph.has_object_graph:
         return ()
     objects = meta_graph.objects

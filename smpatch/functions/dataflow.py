@@ -30,7 +30,12 @@ _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
 
 
 class Port(NamedTuple):
-    """An output of a node."""
+    """An output of a node.
+
+    Attributes:
+        node: The place of the node in ``Dataflow.nodes``.
+        output: The number of the output.
+    """
 
     node: int
     output: int

@@ -95,7 +95,10 @@ def inside(
 def spelled(
     meta_graph: MetaGraph, signature: str, tensors: Iterable[Inner], ambiguous: Collection[str]
 ) -> dict[Inner, str]:
-    """Return the text for each tensor: its name, with its calls if the name is not enough."""
+    """Return the text for each tensor: its name, with its calls if the name is not enough.
+
+    ``ambiguous`` has the names that several tensors inside the signature's functions have.
+    """
     outputs, graph = meta_graph.signatures[signature].outputs, meta_graph.graph
     found: dict[Inner, str] = {}
     for each in tensors:

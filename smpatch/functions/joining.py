@@ -93,6 +93,8 @@ def source_of(
 ) -> Opened:
     """Return the signature that an edit starts from, with the tensors that become inputs.
 
+    ``found`` has the tensors that become inputs, by alias.
+
     Raises:
         RefusedError: There is no such signature, or a tensor cannot become an input of it.
         UsageError: The request composes nothing.
@@ -111,6 +113,8 @@ def join(
     meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
 ) -> Composed:
     """Put functions before and after a signature, and constants in the place of inputs.
+
+    The functions of the edit are traced; ``found`` has the tensors that become inputs, by alias.
 
     Raises:
         RefusedError: Something does not fit.

@@ -75,7 +75,13 @@ class InitOp(NamedTuple):
 
 
 class State(NamedTuple):
-    """The identity of a variable or table; two nodes with one identity are the same one."""
+    """The identity of a variable or table; two nodes with one identity are the same one.
+
+    Attributes:
+        is_table: Whether it is a table.
+        container: The container.
+        shared_name: The name in the container.
+    """
 
     is_table: bool
     container: bytes
@@ -154,6 +160,8 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
 
     A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``,
     passes it on, or takes only the value of a variable of TensorFlow 1.
+
+    ``names`` are those of operations.
     """
     found: set[Writer] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, names):
@@ -199,6 +207,8 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     """Return the operations that fill tables, or a ``NoOp`` that groups them.
 
     A ``NoOp`` counts only if it gives no value to a variable that the saver restores.
+
+    ``tables`` has the names of the nodes of the tables.
     """
     graph = meta_graph.graph
     wirings = [graph.wiring(name) for name in graph]

@@ -18,7 +18,10 @@ from smpatch.signature import DEFAULT_KEY, TensorSpec
 
 @contextmanager
 def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
-    """Add a hint from signatures and functions to the error about a missing node."""
+    """Add a hint from signatures and functions to the error about a missing node.
+
+    ``edit`` is the edit that runs inside, such as an ``AddPredict``.
+    """
     try:
         yield
     except NodeNotFoundError as error:

@@ -49,7 +49,13 @@ class _Site:
 
 
 class _Copy(NamedTuple):
-    """A copied function."""
+    """A copied function.
+
+    Attributes:
+        name: Its name.
+        kept: The places of the old arguments that it keeps.
+        aliases: The aliases of the inputs that follow these arguments.
+    """
 
     name: str
     kept: tuple[int, ...]

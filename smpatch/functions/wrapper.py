@@ -31,7 +31,12 @@ ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's vi
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
-    """A captured input of a wrapper."""
+    """A captured input of a wrapper.
+
+    Attributes:
+        number: The number of the object.
+        arg: Its declaration in the function, an ``OpDef.ArgDef``.
+    """
 
     number: int
     arg: Any

@@ -67,7 +67,10 @@ class Captures:
     def __init__(
         self, graph: GraphIndex, library: FunctionLibrary, objects: ObjectGraph, restore_op: str
     ) -> None:
-        """Compute the mapping."""
+        """Compute the mapping.
+
+        ``restore_op`` is the node that calls the restore function; empty if there is none.
+        """
         self._graph = graph
         self._library = library
         self._objects = objects

@@ -8,8 +8,8 @@ depend on the names of nodes, functions and results, on devices, or on attribute
 describe.
 
 Equal nodes with effects are not one: two of them change a state twice, or yield two random
-numbers. So the second gets another fingerprint than the first, in the order in which one question
-meets them, and each call of a function has its own.
+numbers. So the second gets another fingerprint than the first, in the order in which the walk of
+one question visits them, and each call of a function has its own.
 
 Different fingerprints do not prove different numbers: two graphs can compute the same numbers
 in two ways. This module runs nothing and needs no TensorFlow.
@@ -58,7 +58,7 @@ _Called = tuple[tuple[bytes, ...], frozenset[bytes], frozenset[bytes]]
 """Fingerprints of a call: results, that for which a control edge from it waits, effects."""
 
 Met = dict[bytes, int]
-"""The fingerprints of nodes with effects that one question has met, with their numbers."""
+"""The fingerprints of the nodes with effects that one question has visited, with their numbers."""
 
 
 class Fingerprints:
@@ -155,7 +155,7 @@ class Fingerprints:
         Args:
             name: The function.
             arguments: The fingerprint of each argument.
-            met: What the question has met before.
+            met: The nodes with effects that the question has visited before.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
@@ -183,7 +183,7 @@ class Fingerprints:
             bound: As for ``main``.
             inside: Tensors inside functions that are fed, too. Nodes that only they need do not
                 count.
-            met: What the question has met before.
+            met: The nodes with effects that the question has visited before.
 
         Raises:
             FingerprintError: The graph refers to a node or function that is missing.

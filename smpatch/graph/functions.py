@@ -169,7 +169,7 @@ class FunctionLibrary:
 
     @cached_property
     def last_number(self) -> int:
-        """The largest integer at the end of a function's name that free numbers follow.
+        """The largest integer at the end of a function's name after which many numbers are free.
 
         TensorFlow gives each function a higher number, and its fingerprint needs a name that ends
         in a number of its own, of 64 bits (``fingerprinting.cc``, ``regularize_util``).

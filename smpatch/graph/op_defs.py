@@ -25,6 +25,9 @@ class OpDefs(Mapping[str, Any]):
     """The definitions (``OpDef``) of operations, by name.
 
     A lookup finds those of the model and of TensorFlow; iteration yields only the model's.
+
+    Attributes:
+        own: The definitions that the model has.
     """
 
     def __init__(self, own: Mapping[str, Any], more: MoreOpDefs | None = None) -> None:

@@ -307,6 +307,8 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
     On the way back, an ``Exit`` leads into a loop that is already over, and an ``Enter`` leads out
     of a loop. An ``Enter`` without an ``Exit`` belongs to the loop in which the tensor is.
 
+    ``tensor`` is a full name (``op:index``).
+
     Returns:
         The name of the ``Enter`` node of the frame, or None if the tensor is outside.
     """
@@ -362,6 +364,8 @@ def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
 
 def conditional(graph: GraphIndex, tensor: str) -> str | None:
     """Return whether a tensor outside loops has a value only if a conditional takes one branch.
+
+    ``tensor`` is a full name (``op:index``).
 
     Returns:
         The name of the ``Switch`` node that decides, or None.

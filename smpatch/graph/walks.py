@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from smpatch.graph.bodies import FunctionBody, Parts, Scope, digest
 
-__all__ = ["components", "needed", "refined"]
-
 
 def components(
     roots: Iterable[str], needs: Callable[[str], Iterable[str]]
@@ -59,7 +57,7 @@ def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str,
 def refined(
     scope: Scope, parts: Mapping[str, Parts], fixed: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """Return the digests of the nodes of a cycle, from those of what is outside it."""
+    """Return the digests of the nodes of a cycle, from those of the nodes outside it."""
     digests, classes = dict(fixed), 0
     for _ in range(len(parts) + 1):
         following = {}

@@ -37,6 +37,8 @@ def computation(
 ) -> tuple[dict[str, Any], str]:
     """Return the computation of a signature for JSON, and an error if no tensor can be an output.
 
+    ``infer`` asks TensorFlow for shapes that the file does not record; with None they stay unknown.
+
     Raises:
         RefusedError: Functions call functions without end.
     """

@@ -124,6 +124,9 @@ _LOG = logging.getLogger(__name__)
 def load_patch(file: str | os.PathLike[str]) -> Patch:
     """Read a patch file.
 
+    Args:
+        file: The path of the patch file.
+
     Example:
         >>> smpatch.load_patch("patch.toml").edits
         (Rename(source='serving_default', target='predict', overwrite=False),)

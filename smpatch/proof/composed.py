@@ -121,7 +121,7 @@ class _Flow:
         before: The MetaGraph before the edit, for its definitions of operations.
         values: Alias to the fingerprint of its value.
         effects: The fingerprints of effects.
-        met: What the whole computation has met.
+        met: The nodes with effects that the whole computation has visited.
     """
 
     before: MetaGraph

@@ -51,7 +51,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
-    """The request that a signature computes what a traced function computes."""
+    """The request that a signature computes what a traced function computes.
+
+    Attributes:
+        function: The function.
+        inputs: Alias to the name of an argument.
+        outputs: Alias to the name of a result.
+    """
 
     function: Promotable
     inputs: Mapping[str, str]

@@ -176,7 +176,13 @@ def python_computation(
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A MetaGraph before and after an edit."""
+    """A MetaGraph before and after an edit.
+
+    Attributes:
+        before: The MetaGraph before the edit.
+        after: The same after the edit.
+        changed: The nodes and functions that the edit changes or removes.
+    """
 
     before: MetaGraph
     after: MetaGraph

@@ -1,8 +1,9 @@
-"""The parts of a model that no edit changes: other functions and objects, and nodes.
+"""The check that an edit changes only nodes, functions and objects of signatures.
 
-Nodes and functions are appended, or removed if nothing needs them. In its place only a placeholder
-changes, and of this only the shape. Python takes signatures from the last objects; an edit may
-replace these and the functions that only they need. All other objects stay, with their functions.
+An edit appends nodes and functions, or removes those that nothing needs. The only node that it
+changes in its place is a placeholder, and of this only the shape. Python takes signatures from the
+last objects: an edit may replace these, and the functions that only they need. All other objects
+stay, with their functions.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ from smpatch.errors import ValidationError
 from smpatch.graph.objects import ObjectGraph
 from smpatch.loader import MetaGraph
 
-__all__ = ["check_untouched"]
-
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 _SHAPES = ("shape", "_output_shapes")
 
 
 def check_untouched(before: MetaGraph, after: MetaGraph, changed: Collection[str]) -> None:
-    """Check that an edit leaves what is no part of a signature.
+    """Check that an edit leaves the nodes, functions and objects that are no part of a signature.
 
     Args:
         before: The MetaGraph before the edit.

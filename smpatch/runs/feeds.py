@@ -203,7 +203,10 @@ def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[
 
 
 def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
-    """Return values by the names of the tensors that are fed."""
+    """Return values by the names of the tensors that are fed.
+
+    ``values`` has the values of the tensors of each of these inputs, by alias.
+    """
     return {
         tensor.name: array
         for alias, spec in inputs.items()

@@ -217,6 +217,8 @@ def _decoded(value: object, where: str, depth: int = 0) -> object:
 def array_from(value: object, dtype: str, where: str) -> Array:
     """Return a value of ``read_json`` as an array.
 
+    ``dtype`` is the type of the input, and errors name the place ``where``.
+
     Raises:
         UsageError: The value is not of the type.
     """

@@ -49,7 +49,12 @@ class NotLoadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A MetaGraph on disk."""
+    """A MetaGraph on disk.
+
+    Attributes:
+        directory: The SavedModel.
+        tags: The tags of the MetaGraph, exactly.
+    """
 
     directory: Path
     tags: Sequence[str]
@@ -182,7 +187,11 @@ class CRuntime(Session):
 
 
 class PythonLoader(Session):
-    """A model that ``tf.saved_model.load`` has loaded."""
+    """A model that ``tf.saved_model.load`` has loaded.
+
+    Attributes:
+        signatures: The signatures that it lists, by key.
+    """
 
     loader = "tf.saved_model.load"
     program = Program.PYTHON

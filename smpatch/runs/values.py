@@ -97,7 +97,12 @@ Attributes = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """The requirements of a model for a feature."""
+    """The requirements of a model for a feature.
+
+    Attributes:
+        dtype: float32, int64 or string.
+        count: The number of its values.
+    """
 
     dtype: str
     count: int = 1

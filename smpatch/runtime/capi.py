@@ -98,6 +98,8 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def load(framework: str, cc: str) -> ctypes.CDLL:
     """Load both libraries and declare every function.
 
+    The arguments are the paths of ``libtensorflow_framework`` and ``libtensorflow_cc``.
+
     Raises:
         OSError: A library cannot be loaded.
         AttributeError: ``libtensorflow_cc`` does not have a function.

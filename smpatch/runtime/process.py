@@ -93,7 +93,11 @@ class ChildDied(ChildError):
 
 
 class ChildHung(ChildError):
-    """There is no answer within the limit."""
+    """There is no answer within the limit.
+
+    Attributes:
+        limit: The limit in seconds.
+    """
 
     def __init__(self, limit: float) -> None:
         """Store the limit."""

@@ -87,7 +87,7 @@ class PythonLoader:
         }
 
     def _do_call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Call a signature of the kept model; return its dense results."""
+        """Call a signature of the kept model, and return its dense results."""
         from .python_calls import array, tensor  # noqa: PLC0415 - seldom needed
 
         fed = {name: tensor(self._tf, each) for name, each in request["inputs"].items()}

@@ -25,7 +25,10 @@ from smpatch.runtime.questions import (
 
 
 def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
-    """Set the working directory of a child, for signatures that write files with relative paths."""
+    """Set the working directory of a child, for signatures that write files with relative paths.
+
+    The directory may be removed after the last run of a signature.
+    """
     child.ask({"do": "stand_in", "dir": path_text(directory)}, limit_seconds)
 
 
@@ -72,7 +75,13 @@ def _called(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason why a function cannot be traced."""
+    """The reason why a function cannot be traced.
+
+    Attributes:
+        found: The reason in words.
+        where: The place in the user's file; may be empty.
+        hint: Advice; may be empty.
+    """
 
     found: str
     where: str = ""

@@ -105,7 +105,12 @@ class Payload(Answer):
 
 @dataclass(frozen=True, slots=True)
 class PythonSignature:
-    """A signature in the form that ``tf.saved_model.load`` gives it."""
+    """A signature in the form that ``tf.saved_model.load`` gives it.
+
+    Attributes:
+        inputs: The facts by the name of the argument.
+        outputs: The facts by the name of the result.
+    """
 
     inputs: Mapping[str, TensorFact | CompositeFact]
     outputs: Mapping[str, TensorFact | CompositeFact]
@@ -143,7 +148,11 @@ class Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(Answer):
-    """The result of a run."""
+    """The result of a run.
+
+    Attributes:
+        arrays: The arrays by the fetched name.
+    """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
@@ -162,7 +171,8 @@ def describe(  # noqa: PLR0913 - a question and its limit
 
     The names are those of tensors (``op:index``) or of operations. A child of the C API's program
     can keep the session open for ``run``, and can run the graph ``plain``: without TensorFlow's
-    optimizers, so that other parts of the graph do not change the bits of a result.
+    optimizers, so that other parts of the graph do not change the bits of a result. ``tags`` is
+    the exact tag-set of a MetaGraph.
     """
     absent.provide(directory)
     reply = child.ask(
@@ -194,6 +204,8 @@ def describe(  # noqa: PLR0913 - a question and its limit
 def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[str]) -> Inference:
     """Make a graph in TensorFlow, and report the types and shapes that it infers for some tensors.
 
+    ``graph`` is a serialized ``GraphDef``, and ``tensors`` are full names (``op:index``).
+
     Returns:
         The facts; not ok if, for example, TensorFlow does not have an operation.
     """
@@ -215,7 +227,11 @@ def run(
     *,
     targets: Sequence[str] = (),
 ) -> RunResult:
-    """Run the session that ``describe`` has kept; ``targets`` are operations with effects."""
+    """Run the session that ``describe`` has kept in a child of the C API's program.
+
+    ``feeds`` has the arrays by tensor name, ``fetches`` the names of tensors, and ``targets`` the
+    names of operations that run for their effects.
+    """
     reply = child.ask(
         {
             "do": "run",
@@ -235,6 +251,8 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
 
     TensorFlow crashes on an empty ``saved_model.pb`` (``ChildDied``).
 
+    Only a child of the C API's program answers.
+
     Returns:
         The message; not ok for a model in text form, which has no fingerprint.
     """
@@ -242,12 +260,18 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
 
 
 def op_list(child: Child, limit_seconds: float) -> Payload:
-    """Return the operations of TensorFlow and of loaded libraries, as a serialized ``OpList``."""
+    """Return the operations of TensorFlow and of loaded libraries, as a serialized ``OpList``.
+
+    Only a child of the C API's program answers.
+    """
     return _payload(child.ask({"do": "op_list"}, limit_seconds))
 
 
 def load_library(child: Child, file: os.PathLike[str] | str, limit_seconds: float) -> Answer:
-    """Load a library of custom operations into a child."""
+    """Load a library of custom operations into a child.
+
+    A child of any program answers; the answer is not ok if the library was not loaded.
+    """
     reply = child.ask({"do": "library", "file": path_text(file)}, limit_seconds)
     return Answer() if reply["ok"] else Answer(**refusal(reply))
 
@@ -269,9 +293,10 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and report its signatures.
 
-    The child may be the light one without ``keep``. With it, the model is kept for
-    ``python_questions.call``, and its functions run without TensorFlow's optimizers. Without
-    ``variables``, the variables have no values.
+    The child is one of the Python program; without ``keep`` it may be the light one. With ``keep``
+    the model stays for ``python_questions.call``, and its functions run without TensorFlow's
+    optimizers. Without ``variables`` the variables have no values. ``tags`` may be None if the
+    model has only one MetaGraph.
     """
     if variables:
         absent.provide(directory)

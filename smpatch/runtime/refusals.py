@@ -11,7 +11,12 @@ class Unfit(Exception):
 
 
 class Refused(Exception):
-    """TensorFlow or the program refuses a request."""
+    """TensorFlow or the program refuses a request.
+
+    Attributes:
+        code: TensorFlow's status code.
+        message: TensorFlow's words.
+    """
 
     def __init__(self, code: int, message: str) -> None:
         """Store the code and the message."""

@@ -220,7 +220,14 @@ def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
 
 
 class TableOf(NamedTuple):
-    """A lookup table."""
+    """A lookup table.
+
+    Attributes:
+        key_dtype: The type of the keys.
+        value_dtype: The type of the values.
+        keys: The keys.
+        values: The values, in the order of the keys.
+    """
 
     key_dtype: Any
     value_dtype: Any

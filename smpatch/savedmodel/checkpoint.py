@@ -61,7 +61,12 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The content of an index."""
+    """The content of an index.
+
+    Attributes:
+        shards: The number of data files.
+        extents: The extent of each tensor, by its name.
+    """
 
     shards: int
     extents: dict[bytes, Extent]

@@ -183,7 +183,10 @@ class Draft:
         )
 
     def rewritten(self, nodes: Mapping[str, bytes]) -> Draft:
-        """Return a draft in which nodes of the main graph are replaced, each in its place."""
+        """Return a draft in which nodes of the main graph are replaced, each in its place.
+
+        ``nodes`` has the name of each such node and its new ``NodeDef``, serialized.
+        """
         old = self.changes
         fresh = {node_name(each) for each in old.nodes}
         of_the_file = {name: node for name, node in nodes.items() if name not in fresh}

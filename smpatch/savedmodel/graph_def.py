@@ -62,6 +62,8 @@ class FrozenGraph(BinaryMetaGraph):
 def read(data: wire.Buffer, file: Path = Path("FILE")) -> FrozenGraph:
     """Read a graph from the content of a file.
 
+    ``file`` is the path of the file, for commands in hints.
+
     Raises:
         ModelUnreadableError: The content is not a graph; the error names its kind if it is known.
     """

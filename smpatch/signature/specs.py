@@ -207,6 +207,8 @@ def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeT
 
     It equals that of ``tf.RaggedTensor.from_nested_row_splits``, which takes the outermost first.
 
+    ``values`` are the flat values, of rank 1 or more; ``row_splits`` begins with the outermost one.
+
     Source: ``RaggedTensorSpec._serialize`` in ``tensorflow/python/ops/ragged/ragged_tensor.py``.
     """
     type_spec = schema.TypeSpecProto(

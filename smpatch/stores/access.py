@@ -85,7 +85,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a listing."""
+    """An object of a listing.
+
+    Attributes:
+        key: The name of the object in the bucket.
+        size: The length in bytes.
+    """
 
     key: str
     size: int
@@ -199,6 +204,8 @@ class Store:
         self, key: str, data: bytes | Path, condition: Version | Literal["absent"] | None = None
     ) -> Version:
         """Write an object, also from a file, on the condition of a version; return the new version.
+
+        With the condition None, any version may be there before.
 
         Raises:
             ConflictError: The condition is not true.

@@ -214,7 +214,10 @@ def _written(url: ModelUrl) -> Iterator[None]:
 
 @contextlib.contextmanager
 def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Replace temporary paths in errors by the names that the user gave."""
+    """Replace temporary paths in errors by the names that the user gave.
+
+    ``names`` has the path or URL of the user for each temporary path.
+    """
     try:
         yield
     except SmpatchError as error:

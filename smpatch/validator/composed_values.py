@@ -122,6 +122,8 @@ def _sample(samples: Sequence[Array], made: Array) -> Array:
 def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
     """Run a composed signature and its parts, and compare.
 
+    The signature runs once with each of the values.
+
     Raises:
         NotLoadedError: TensorFlow does not load one of the models.
         ChildUnfit: There is no C runtime.

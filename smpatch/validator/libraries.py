@@ -8,8 +8,6 @@ from smpatch.errors import ValidationError
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildHung, ChildUnfit, Program
 
-__all__ = ["load_libraries"]
-
 
 def load_libraries(child: Child, waiting: list[Path], limit_seconds: float) -> None:
     """Load libraries into a child.

@@ -58,7 +58,11 @@ class OpenedChain:
 
 @contextmanager
 def opened_chain(chain: Chain, model: SavedModel, before: MetaGraph) -> Iterator[OpenedChain]:
-    """Yield a signature in which tensors became inputs, and the whole signature."""
+    """Yield a signature in which tensors became inputs, and the whole signature.
+
+    The source of the chain is the whole signature. ``model`` and ``before`` are those before the
+    edit.
+    """
     edit = chain.edit
     prefix = prefix_of(edit.key, before.graph)
     made = opened(before, chain.was, chain.source, edit.starts, prefix)

@@ -245,6 +245,8 @@ class Validator:
     def validate(self, edited: Edited, model: SavedModel) -> Validation:
         """Load an edited model, and compare its signatures with the written ones.
 
+        ``model`` is the model before the edit.
+
         Returns:
             The result. If ``tensors`` has other shapes than those with which the signatures were
             built, the caller must build them again with these shapes.

@@ -46,6 +46,8 @@ _Values = Mapping[str, tuple[Array, ...]]
 def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
     """Prove that a signature takes shapes that are wider than those of the graph before the edit.
 
+    ``place`` is the edited model, and ``meta_graph`` its MetaGraph.
+
     Returns:
         A note on the sizes that were proved, or on why no proof could be made.
 

@@ -71,6 +71,8 @@ def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
 def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
     """Return the splices that give the requests of a record the new names.
 
+    ``fates`` has the effects of the edits, by the current keys of the changed signatures.
+
     Returns:
         The splices of the file; if no request is left, one splice that removes the record.
 

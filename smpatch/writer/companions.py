@@ -60,7 +60,13 @@ COMPANIONS = (WARM_UP, FINGERPRINT)
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """The planned changes of a companion."""
+    """The planned changes of a companion.
+
+    Attributes:
+        file: The path of the companion.
+        identity: The identity of the file when it was read.
+        splices: The splices, in the order of the file.
+    """
 
     file: Path
     identity: FileIdentity

@@ -41,6 +41,8 @@ def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> No
 
     The pieces are written at the current offset of the descriptor ``target``.
 
+    ``source`` is the descriptor of the old file; the pieces are in the order of the new file.
+
     Raises:
         OSError: The disk is full, or the file system reports another error.
     """

@@ -54,6 +54,9 @@ class Lock:
 def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
     """Wait for the lock on a model directory.
 
+    ``timeout`` is the longest wait in seconds. With ``shared``, other processes may hold a shared
+    lock at the same time.
+
     Raises:
         ConflictError: Another process held the lock until the timeout.
         ModelUnreadableError: The directory cannot be opened.

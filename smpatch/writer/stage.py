@@ -145,6 +145,7 @@ def stage(
 def stage_new(destination: Path) -> Iterator[Path]:
     """Make a staging directory for a wholly new model, beside its destination, which has no files.
 
+    It yields an empty directory, in which the caller makes the model before it is put in place.
     The end of the context removes the files that are still in it.
 
     Raises:

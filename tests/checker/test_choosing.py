@@ -110,7 +110,7 @@ def test_a_signature_that_was_not_chosen_can_still_stop_pythons_loader() -> None
 
 
 def test_a_fault_that_is_ignored_can_still_stop_pythons_loader() -> None:
-    """TensorFlow refuses the model, so that no option but its own code hides that."""
+    """TensorFlow refuses the model, and only ``--ignore python-loader`` hides this."""
     (fault,) = smpatch.check(MODEL, options=CheckOptions(ignore=["missing-tensor", "dtype"])).faults
     assert (fault.code, fault.where) == ("python-loader", "")
     codes = ["missing-tensor", "dtype", "python-loader"]

@@ -72,7 +72,7 @@ def test_no_exporter_writes_two_halves_that_differ(directory: Path) -> None:
 def test_the_findings_of_two_checks_have_the_same_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys were in the order of a set, which another process has in another order."""
+    """Keys were in the order of a set, which is another one in each process."""
     directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
     edits = [Copy("serving_default", f"copy{number}") for number in range(7)]
     smpatch.patch(directory, edits, options=smpatch.Options(validate="none"))

@@ -215,7 +215,7 @@ def _nested(fills: str, calls: int = 3) -> str:
 def test_a_table_that_a_function_in_a_function_fills_was_said_to_be_filled_by_nothing(
     tmp_path: Path, oracle: Oracle
 ) -> None:
-    """Only the function that a node calls was looked at, and not those that this one calls."""
+    """Only the function that a node calls was read, and not the functions that it calls."""
     filled = 'node_def { name: "c" ' + INITIALIZES % "same" + "}"
     (tmp_path / "saved_model.pbtxt").write_text(_nested(filled))
     (fault,) = _faults(tmp_path)

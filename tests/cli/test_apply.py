@@ -203,7 +203,7 @@ EDITS_WITHOUT_A_SIGNATURE = {
 def test_a_dry_run_about_a_saved_model_says_nothing_false(
     edit: str, call: Run, make: Make, tmp_path: Path
 ) -> None:
-    """It said that a signature runs when the model is loaded, and that the tags are its key."""
+    """The line said that a signature runs at the load of the model, and has the tags as its key."""
     file = tmp_path / "edits.toml"
     file.write_text(f"version = 1\n[[edit]]\n{edit}")
     (model,) = make(1)

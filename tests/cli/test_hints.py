@@ -68,7 +68,7 @@ def test_a_refused_edit_names_the_model_in_its_command(
 def test_the_command_for_tags_that_hide_others_gives_tags_that_are_free(
     call: Run, tmp_path: Path
 ) -> None:
-    """It was ``--to serve``, the tag that both have, so that it changed nothing."""
+    """The command had ``--to serve``, the tag that both have, and changed nothing."""
     place = Path(shutil.copytree(FIXTURES / "broken" / "same_tags_twice", tmp_path / "a b"))
     asked = ("check", place, "--validate", "none")
     (line,) = (each for each in call(*asked).out.splitlines() if " same-tags: " in each)
@@ -105,7 +105,7 @@ def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unproved")
 def test_a_command_in_a_note_names_the_model(call: Run, model: Callable[[str], Path]) -> None:
-    """It named none, so that it was a command for the current directory."""
+    """The command named no model, and was for the current directory."""
     place = model("keras_rnn")
     shape = ("--signature", "serving_default", "--shape", "steps=-1,-1,2", "--validate", "runtime")
     (note,) = (each for each in call("edit", place, *shape).err.splitlines() if "try it" in each)
@@ -154,7 +154,7 @@ def test_the_name_of_a_placeholder_does_not_redirect_the_output_of_a_command(
 
 
 def test_the_command_for_a_meta_graph_without_tags_names_it(call: Run, tmp_path: Path) -> None:
-    """It named none, and the model has two."""
+    """The command named no MetaGraph, and the model has two."""
     specs = {"x": row("x")}, {"y": row("y")}
     place, other = made(tmp_path / "m", *specs), made(tmp_path / "o", *specs, method="own", tags=())
     with (place / "saved_model.pb").open("ab") as file:

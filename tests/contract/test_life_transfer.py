@@ -89,7 +89,7 @@ def test_what_breaks_a_rule_is_left_out_and_told(tmp_path: Path) -> None:
 def test_a_composed_signature_got_the_values_of_another_one(
     model: str, source: str, puts: Sequence[Mapping[str, Any]], tmp_path: Path
 ) -> None:
-    """Its tensors had the same names there, and its numbers were those of the other values."""
+    """Its tensors had the same names there, and its numbers came from the values there."""
     ours, theirs, alike = (tmp_path / name for name in ("ours", "theirs", "alike"))
     for place, put in ((ours, puts[0]), (theirs, puts[1]), (alike, puts[0])):
         copy(FIXTURES.parent / model, place)

@@ -184,7 +184,7 @@ def test_function_whose_number_has_thousands_of_digits_is_no_traceback(place: Pl
 def test_a_new_function_gets_a_number_of_its_own_that_tensorflow_reads(
     place: Place, names: list[bytes], last: int
 ) -> None:
-    """Numbers of 19 digits, and zeros before a number, were not seen."""
+    """Numbers of 19 digits, and zeros before a number, did not count."""
     directory = place(_calling(b"".join(_function(name, []) for name in names)))
     assert smpatch.load(directory).meta_graph().functions.last_number == last
 

@@ -244,7 +244,7 @@ def test_a_signature_that_python_lists_in_one_model_alone_is_a_difference(
         assert found == {"signature 'three'": f"{words} {where} alone"}
 
 
-def test_inputs_that_differ_in_python_alone_are_told(exported: Path, tmp_path: Path) -> None:
+def test_a_note_names_inputs_that_differ_in_python_alone(exported: Path, tmp_path: Path) -> None:
     model, other = (
         Path(shutil.copytree(exported / "twins", tmp_path / name)) for name in ("model", "other")
     )

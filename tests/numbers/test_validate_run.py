@@ -427,7 +427,7 @@ def test_without_the_c_runtime_there_is_no_proof(
     assert models.tree(twins) == before
 
 
-def test_inputs_that_differ_between_the_halves_are_told(twins: Path, edited: Edited) -> None:
+def test_a_note_names_inputs_that_differ_between_the_halves(twins: Path, edited: Edited) -> None:
     """Nothing was run in Python, and no note said so."""
     apart = Options(validate="none", signature_def_only=True)
     smpatch.edit_signature(twins, EditSignature("one", rename_inputs={"x": "z"}), options=apart)

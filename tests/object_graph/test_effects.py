@@ -149,7 +149,7 @@ def _ran(directory: Path, key: str) -> tuple[dict[str, object], float]:
 def test_a_composite_output_beside_an_inner_tensor_ran_the_function_twice(
     exported: Path, tmp_path: Path, kind: str, *, added: bool
 ) -> None:
-    """It was fetched from the old call, and the inner tensor from a call of the copy."""
+    """The output came from the old call, and the inner tensor from a call of the copy."""
     directory = Path(shutil.copytree(exported, tmp_path / "model"))
     told = load(directory).signatures["serving_default"].outputs
     names = {alias: spec.tensors()[0].name for alias, spec in told.items()}

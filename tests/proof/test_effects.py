@@ -1,4 +1,4 @@
-"""Nodes with effects in fingerprints: how often equal ones run, and which of them is read."""
+"""Nodes with effects in fingerprints: the runs of equal nodes, and the node that is read."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _two(op: str) -> list[Message]:
 
 
 @pytest.mark.parametrize("op", ["Random", "Count", "Refer", "Undefined"])
-def test_one_run_counted_as_two(op: str) -> None:
-    """The second of two equal nodes was not seen, although it writes a second time."""
+def test_two_runs_counted_as_one(op: str) -> None:
+    """The second of two equal nodes did not count, although it writes a second time."""
     once = [*_two(op), _node("y", "Neg", ["x", "^a"])]
     twice = [*_two(op), _node("y", "Neg", ["x", "^a", "^b"])]
     assert _computed(once) != _computed(twice)
@@ -100,7 +100,7 @@ CALL = _node("a", "PartitionedCall", ["x"], f="f"), _node("b", "PartitionedCall"
 
 
 def test_two_equal_calls_of_a_function_that_writes_counted_as_one() -> None:
-    """Their effects were kept as a set."""
+    """The effects of both calls were one element of a set."""
     once = _computed([*CALL, _node("y", "AddV2", ["a", "a"])], functions=[WRITES])
     twice = _computed([*CALL, _node("y", "AddV2", ["a", "b"])], functions=[WRITES])
     assert once.outputs == twice.outputs

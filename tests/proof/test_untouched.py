@@ -1,4 +1,4 @@
-"""Defects beside the computation of a signature, each of which the structural proof must refuse."""
+"""Defects outside the computation of a signature; the structural proof must refuse each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def call_twice_in_python(messages: Messages) -> None:
     [None, fetch_from_the_old_call, call_twice_in_python],
     ids=lambda each: getattr(each, "__name__", "no defect"),
 )
-def test_a_function_that_writes_was_run_twice_and_the_proof_saw_one_run(
+def test_a_function_that_writes_ran_twice_and_the_proof_counted_one_run(
     tmp_path: Path, change: Callable[[Messages], None] | None
 ) -> None:
     directory = tmp_path / "model"
@@ -85,7 +85,7 @@ def change_an_object(messages: Messages) -> None:
 
 
 def remove_an_object(messages: Messages) -> None:
-    """Let the root forget a child."""
+    """Remove a child of the root."""
     del messages.objects.nodes[0].children[0]
 
 
@@ -110,7 +110,7 @@ def remove_a_node(messages: Messages) -> None:
     ],
     ids=lambda each: each.__name__,
 )
-def test_a_change_of_what_is_no_signature_passed(
+def test_a_change_outside_of_signatures_passed(
     tmp_path: Path, change: Callable[[Messages], None]
 ) -> None:
     before, after = edited(tmp_path, "module", INNER, change)

@@ -78,8 +78,8 @@ def test_numbers_of_eight_bits_are_in_a_list_of_their_own() -> None:
     assert found.astype(float).tolist() == [1.0, -2.0]
 
 
-def test_numbers_of_four_bits_are_in_that_list_too_and_not_zeros() -> None:
-    """TensorFlow's ``make_tensor_proto`` writes float4_e2m1fn there, a byte for each number."""
+def test_numbers_of_four_bits_in_float8_val_were_zeros() -> None:
+    """TensorFlow's ``make_tensor_proto`` writes float4_e2m1fn there, one byte for each number."""
     found = _array(2, dtype=dtypes.number("float4_e2m1fn"), float8_val=b"\x05\x0a")
     assert found.astype(float).tolist() == [3.0, -1.0]
 
