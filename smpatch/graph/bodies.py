@@ -331,7 +331,7 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         functions += named
         digests += [key.encode(), value.SerializeToString(deterministic=True)]
     identity = "" if inputs else _identity(node, library)
-    is_handle = not inputs and _is_source(node, library)
+    is_handle = _is_source(node, library)
     return Parts(
         op,
         inputs,
@@ -339,7 +339,7 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         digest(*digests),
         tuple(functions),
         identity,
-        is_source=is_handle and not controls,
+        is_source=is_handle and not node.input,
         has_effects=not is_handle and library.has_effects(op),
     )
 
@@ -379,10 +379,12 @@ def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as 
 
 
 def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - as above
-    """Return whether a node without inputs is a constant or the handle of a named resource."""
+    """Return whether a node is a constant or the handle of a named resource."""
     shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
     if node.op.startswith("Anonymous") or shared == _ANONYMOUS:
         return False  # each run makes a resource
+    if not shared and any(not each.startswith("^") for each in node.input):
+        return False  # such as StackV2
     if node.op in _SOURCES:
         return True
     yielded = library.outputs(node) or []
