@@ -35,7 +35,7 @@ from smpatch.errors import (
 from smpatch.fragments import asked_list
 from smpatch.graph.operations import needed, operations
 from smpatch.loader import MetaGraph
-from smpatch.lost_state import VARIABLES, state_notes
+from smpatch.lost_state import VARIABLES, lost_nodes, state_notes
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch
 from smpatch.rules import Note
@@ -125,11 +125,12 @@ def suggest_for_graph(
         options: The options with which TensorFlow is asked for the definitions of operations.
 
     Returns:
-        The graph as a MetaGraph, and the suggestions without outputs that need variables.
+        The graph as a MetaGraph, and the suggestions without outputs that need lost values.
 
     Raises:
         ModelUnreadableError: The file holds no graph.
-        RefusedError: All outputs need variables, or functions of the graph have variables.
+        RefusedError: All outputs need variables or the content of mutable tables, or functions of
+            the graph have variables.
     """
     chosen = check_options(options)
     opened = load_graph(graph)
@@ -138,9 +139,7 @@ def suggest_for_graph(
         found = suggest(meta_graph)
         used, in_functions = operations(meta_graph.graph, meta_graph.functions)
         index = meta_graph.graph
-        lost = set()
-        if used & VARIABLES:
-            lost = {name for name in index if index.wiring(name).op in VARIABLES}
+        lost = lost_nodes(index, used | in_functions)
         outputs = tuple(
             each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from smpatch.errors import RefusedError
 from smpatch.functions.load_time import filling, state_behind, state_of
-from smpatch.graph.index import full
+from smpatch.graph.index import GraphIndex, full
 from smpatch.graph.operations import needed
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
@@ -24,6 +24,16 @@ _WRITES = ("LookupTableInsert", "LookupTableImport")
 
 _MANY = 5
 """The largest number of nodes that one message names."""
+
+
+def lost_nodes(graph: GraphIndex, ops: Collection[str]) -> set[str]:
+    """Return the variables of a graph, and the mutable tables if none of its operations writes."""
+    lost = {op for op in ops if op in VARIABLES or (op.startswith(_MUTABLE) and not _write(ops))}
+    return {name for name in graph if graph.wiring(name).op in lost} if lost else set()
+
+
+def _write(ops: Iterable[str]) -> bool:
+    return any(op.startswith(_WRITES) for op in ops)
 
 
 def state_notes(
@@ -61,8 +71,7 @@ def state_notes(
     filled = state_behind(meta_graph, init_op).keys()
     fed, fetched = ([name for ref in end for name in named_tensors(ref)] for end in ends)
     wanted = needed(graph, fetched, {*map(full, fed)})
-    running = {*in_functions, *(graph.wiring(name).op for name in wanted)}
-    written = any(op.startswith(_WRITES) for op in running)
+    written = _write({*in_functions, *(graph.wiring(name).op for name in wanted)})
     state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": [], "mutable": []}
     for name in graph:
         op = graph.wiring(name).op

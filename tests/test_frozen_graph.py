@@ -187,6 +187,11 @@ class TestNotFrozen:
             graph.wrap(tmp_path / "new")
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("kind", ["mutable table", "dense table"])
+    def test_a_command_was_proposed_that_is_refused(self, kind: str, frozen: Make) -> None:
+        with pytest.raises(RefusedError, match="each lookup would give its default"):
+            frozen_graph.suggest_for_graph(frozen(kind).file)
+
     def test_nothing_is_suggested_of_them(self, frozen: Make) -> None:
         _, found = frozen_graph.suggest_for_graph(frozen("variables").file)
         assert [each.spec.name for each in found.outputs] == ["spare:0"]

@@ -340,7 +340,7 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         digest(*digests),
         tuple(functions),
         identity,
-        is_source=is_handle and not controls,
+        is_source=is_handle and not node.input,
         has_effects=not is_handle and library.has_effects(op),
     )
 
@@ -384,6 +384,8 @@ def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - a
     shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
     if node.op.startswith("Anonymous") or shared == _ANONYMOUS:
         return False  # each run makes a resource
+    if not shared and any(not each.startswith("^") for each in node.input):
+        return False  # such as StackV2
     if node.op in _SOURCES:
         return True
     yielded = library.outputs(node) or []

@@ -25,9 +25,8 @@ def load_libraries(child: Child, waiting: list[Path], limit_seconds: float) -> N
     """
     while waiting:
         library = waiting[-1]
-        questions.version(
-            child, limit_seconds
-        )  # a child that cannot start is no fault of a library
+        # A child that cannot start is no fault of a library.
+        questions.version(child, limit_seconds)
         try:
             answer = questions.load_library(child, library, limit_seconds)
             found, hint = answer.message, "was it built for this TensorFlow?"

@@ -11,7 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import load
-from smpatch.edits import EditSignature
+from smpatch.edits import AddPredict, Copy, EditSignature, FromSignature
 from tests.object_graph.conftest import UNPROVED
 from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
@@ -188,3 +188,31 @@ def test_an_output_behind_a_call_ran_the_function_twice(
     outputs = {"y": "y", "now": "now:0"}
     smpatch.derive_signature(directory, key, outputs=outputs, signature=key, options=options)
     assert _ran(directory, key) == ({"y0": [2.0, 2.0], "now0": 1.0}, 1)
+
+
+def test_the_handle_of_a_dense_table_was_an_effect_that_python_lacked(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    """Its operation has inputs. Python captures the table, and each new signature was refused."""
+    oracle.ask("build_objects", name="dense_table", directory=tmp_path / "model")
+    key, feed = "serving_default", {"x": encoded(np.array([b"b", b"zz"], object))}
+    source = load(tmp_path / "model").signatures[key]
+    (alias,), (name,) = source.outputs, (each.name for each in source.inputs["x"].tensors())
+    (tensor,) = (each.name for each in source.outputs[alias].tensors())
+    for edits in (
+        [Copy(key, "new"), EditSignature("new", rename_outputs={alias: "k"})],
+        [FromSignature(key, {"k": alias}, "new")],
+        [AddPredict({"x": name}, {"k": tensor}, "new")],
+    ):
+        made = tmp_path / type(edits[-1]).__name__
+        smpatch.patch(tmp_path / "model", edits, options=smpatch.Options(save_to=made))
+        told = oracle.ask(
+            "tour",
+            directory=made,
+            tags=["serve"],
+            feeds={"new": feed, key: feed},
+            loaders=["python", "session"],
+        )
+        for loader in ("python", "session"):
+            new, old = told[loader]["new"]["arrays"]["k"], told[loader][key]["arrays"][alias]
+            assert decoded(new).tolist() == decoded(old).tolist() == [5.0, -2.0]
