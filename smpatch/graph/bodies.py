@@ -330,9 +330,8 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         value, named = _nameless(value)
         functions += named
         digests += [key.encode(), value.SerializeToString(deterministic=True)]
-    # Inputs of a table are its empty key and the like; it is still the table of its name.
-    is_handle = (not inputs or "shared_name" in node.attr) and _is_source(node, library)
-    identity = "" if inputs and not is_handle else _identity(node, library)
+    identity = "" if inputs else _identity(node, library)
+    is_handle = _is_source(node, library)
     return Parts(
         op,
         inputs,
@@ -367,7 +366,7 @@ def with_given(call: Parts, result: bytes) -> bytes:
 
 
 def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as above
-    """Return the name of a source or handle if it distinguishes the node; else nothing.
+    """Return the name of a node without inputs if it distinguishes the node; else nothing.
 
     It does so if the node has a state, is a placeholder, or has an operation that is not defined.
     A name that several nodes may share (``shared_name``) is among the attributes.
