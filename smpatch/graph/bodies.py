@@ -297,6 +297,18 @@ class Scope:
         found = self.leaves.get(source.leaf) if source.leaf else None
         return self.placed.get(source[:2]) if found is None and self.placed else found
 
+    def value(self, source: Source) -> bytes:
+        """Return the fingerprint of an input of a node whose source is computed."""
+        leaf = self.leaf(source)
+        return leaf if leaf is not None else self.values[source.node].output(source.port)
+
+    def waits(self, parts: Parts) -> frozenset[bytes]:
+        """Return the fingerprints of the effects for which a node waits."""
+        waits: set[bytes] = set()
+        for each in self.controls(parts):
+            waits |= self.values[each].effects
+        return frozenset(waits)
+
     def inputs(self, name: str, parts: Parts) -> list[Source]:
         """Return the data inputs of a node that are needed."""
         taken = self.taken.get(name)

@@ -46,9 +46,9 @@ from smpatch.graph.walks import components, needed, refined
 
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds", "Met"]
 
-_MOST_WORK = 20_000_000
+_MOST_WORK = 2_000_000
 """The most visits of nodes in functions for one question; a body counts again for each call.
-TensorFlow cannot inline more. The main graph does not count: its nodes are visited once."""
+More take minutes. The main graph does not count: its nodes are visited once."""
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
@@ -110,18 +110,18 @@ class Fingerprints:
 
     def _inside(self, scope: Scope, calls: Sequence[str], tensor: str) -> bytes:
         """Return the fingerprint of a tensor inside functions, which run as a whole."""
-        passed: list[tuple[Parts, frozenset[bytes]]] = []
+        passed: list[tuple[Parts, bytes]] = []
         for call in calls:
             self._compute(scope, [call])
             if call not in scope.called:
                 raise FingerprintError(f"{call!r} calls no function")
             parts = scope.body.parts(call)
-            passed.append((parts, self._waits(scope, parts)))
+            passed.append((parts, _after(scope.waits(parts))))
             scope = scope.called[call]
         node, _, port = tensor.rpartition(":")
         (found,) = self._tensors(scope, [Source(node, int(port))])
-        for parts, waits in reversed(passed):
-            found = self._returned(parts, waits, found)
+        for parts, after in reversed(passed):
+            found = self._returned(parts, after, found)
         return found
 
     def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
@@ -217,12 +217,7 @@ class Fingerprints:
     def _tensors(self, scope: Scope, sources: Iterable[Source]) -> list[bytes]:
         wanted = list(sources)
         self._compute(scope, [each.node for each in wanted if scope.leaf(each) is None])
-        return [self._source(scope, each) for each in wanted]
-
-    @staticmethod
-    def _source(scope: Scope, source: Source) -> bytes:
-        leaf = scope.leaf(source)
-        return leaf if leaf is not None else scope.values[source.node].output(source.port)
+        return [scope.value(each) for each in wanted]
 
     def _compute(self, scope: Scope, wanted: Iterable[str]) -> None:
         """Compute the values of nodes and of all nodes that they need."""
@@ -244,18 +239,19 @@ class Fingerprints:
 
     def _value(self, scope: Scope, name: str) -> Value:
         parts = scope.body.parts(name)
-        waits = self._waits(scope, parts)
+        waits = scope.waits(parts)
         if parts.op == "NoOp":
             return Value(digest(b"wait", *sorted(waits)), None, waits)
-        given = tuple(self._source(scope, each) for each in scope.inputs(name, parts))
+        given = tuple(scope.value(each) for each in scope.inputs(name, parts))
         if parts.function:
             inside = scope.inside.get(name)
             if inside is None:
                 called = self._call(parts.function, given, scope, name)
             else:
                 called = self._call_fed(parts, inside, given)
+            after = _after(waits)
             results, awaited, effects = (
-                [self._returned(parts, waits, each) for each in kind] for kind in called
+                [self._returned(parts, after, each) for each in kind] for kind in called
             )
             scope.effects.update(effects)
             scope.awaited.update(awaited)
@@ -274,23 +270,16 @@ class Fingerprints:
         self._runs += 1
         return own if number == 1 else digest(b"again", own, b"%d" % number)
 
-    def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
+    def _returned(self, parts: Parts, after: bytes, result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         result = with_given(parts, result)
-        return digest(b"after", result, *sorted(waits)) if waits else result
+        return digest(b"after", result, after) if after else result
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
         return [parts.op.encode(), parts.attributes, parts.identity.encode(), *functions]
-
-    @staticmethod
-    def _waits(scope: Scope, parts: Parts) -> frozenset[bytes]:
-        waits: set[bytes] = set()
-        for each in scope.controls(parts):
-            waits |= scope.values[each].effects
-        return frozenset(waits)
 
     def _loop(self, scope: Scope, component: Sequence[str]) -> None:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
@@ -304,7 +293,7 @@ class Fingerprints:
         fixed: dict[str, bytes] = {}
         for name, each in parts.items():
             given = [
-                self._source(scope, source)
+                scope.value(source)
                 if scope.leaf(source) is not None or source.node not in inside
                 else b"inside"
                 for source in each.inputs
@@ -448,3 +437,8 @@ class Fingerprints:
                 raise FingerprintError(f"the model does not have the function {name!r}")
             self._bodies[name] = FunctionBody(name, self._library)
         return self._bodies[name]
+
+
+def _after(waits: frozenset[bytes]) -> bytes:
+    """Return one digest of all for which a call waits; empty if it waits for nothing."""
+    return digest(*sorted(waits)) if waits else b""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from smpatch import schema
-from smpatch.graph.bodies import Computation
+from smpatch.graph.bodies import Computation, digest
 from smpatch.graph.fingerprint import Fingerprints
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
@@ -208,3 +208,21 @@ def _loop_body(*controls: str) -> Computation:
 
 def test_the_body_of_a_loop_that_lost_its_control_results_was_the_same_body() -> None:
     assert _loop_body("r").outputs != _loop_body().outputs
+
+
+def test_each_effect_of_a_call_was_digested_with_all_for_which_the_call_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time was the square of the number of effects: 16 s for 4,096 random numbers."""
+    digested: list[int] = []
+
+    def counted(*parts: bytes) -> bytes:
+        digested.append(len(parts))
+        return digest(*parts)
+
+    monkeypatch.setattr("smpatch.graph.fingerprint.digest", counted)
+    writes = [_node(f"c{each}", "Count", ["i"], number=each) for each in range(100)]
+    function = _calling(*writes, results=["c0:z:0"], controls=[each.name for each in writes])
+    calls = CALL[0], _node("b", "PartitionedCall", ["x", "^a"], f="f")
+    _computed([*calls, _node("y", "AddV2", ["a", "b"])], functions=[function])
+    assert sum(digested) < 10_000
