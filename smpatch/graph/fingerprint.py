@@ -42,7 +42,7 @@ from smpatch.graph.bodies import (
 )
 from smpatch.graph.functions import READS, FunctionLibrary
 from smpatch.graph.index import GraphIndex, op_of
-from smpatch.graph.walks import components, needed, refined
+from smpatch.graph.walks import after, before, components, needed, refined
 
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds", "Met"]
 
@@ -106,7 +106,7 @@ class Fingerprints:
                 found[label] = self.whole([self._inside(scope, *inner[label])])
             else:
                 found[label] = self.whole(self._tensors(scope, map(main_source, fetches[label])))
-        return Computation(found, frozenset(scope.effects))
+        return Computation(found, scope.effects)
 
     def _inside(self, scope: Scope, calls: Sequence[str], tensor: str) -> bytes:
         """Return the fingerprint of a tensor inside functions, which run as a whole."""
@@ -116,29 +116,32 @@ class Fingerprints:
             if call not in scope.called:
                 raise FingerprintError(f"{call!r} calls no function")
             parts = scope.body.parts(call)
-            passed.append((parts, _after(scope.waits(parts))))
+            passed.append((parts, after(scope.waits(parts))))
             scope = scope.called[call]
         node, _, port = tensor.rpartition(":")
         (found,) = self._tensors(scope, [Source(node, int(port))])
-        for parts, after in reversed(passed):
-            found = self._returned(parts, after, found)
+        for parts, behind in reversed(passed):
+            found = self._returned(parts, behind, found)
         return found
 
     def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
         """Return the fingerprint of an ``InnerTensor``; see ``main`` for feeds and errors."""
         return self.main(feeds, {}, inner={"": (calls, tensor)}).outputs[""]
 
-    def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
+    def function(
+        self, name: str, arguments: Sequence[bytes], first: Sequence[int] = ()
+    ) -> Computation:
         """Return the computation of the results of a function.
 
         Args:
             name: The function.
             arguments: The fingerprint of each argument, including the captured ones.
+            first: The places of the results to compute before the others, in this order.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
-        results, effects = self.results(name, arguments, {})
+        results, effects = self.results(name, arguments, {}, first)
         found = {str(place): self.whole([each]) for place, each in enumerate(results)}
         return Computation(found, effects)
 
@@ -148,7 +151,7 @@ class Fingerprints:
         return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
 
     def results(
-        self, name: str, arguments: Sequence[bytes], met: Met
+        self, name: str, arguments: Sequence[bytes], met: Met, first: Sequence[int] = ()
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of the results of a call of a function, and of its effects.
 
@@ -156,13 +159,16 @@ class Fingerprints:
             name: The function.
             arguments: The fingerprint of each argument.
             met: What the question has met before.
+            first: As for ``function``.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
         self._begin(met)
-        found, _, effects = self._call(name, tuple(arguments))
-        if self._body(name).is_compiled:
+        body, scope = self._body(name), self._bound(name, arguments)
+        found, _, effects = self._ran(name, scope, body.control_results, first=first)
+        self._recursive = False
+        if body.is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
             effects = frozenset(digest(b"compiled", each) for each in effects)
         return list(found), effects
@@ -192,7 +198,7 @@ class Fingerprints:
         scope = self._fed(feeds, bound)
         self._place(scope, inside)
         found = self._tensors(scope, map(main_source, names))
-        return found, frozenset(scope.effects)
+        return found, scope.effects
 
     @staticmethod
     def whole(tensors: Sequence[bytes]) -> bytes:
@@ -249,17 +255,17 @@ class Fingerprints:
                 called = self._call(parts.function, given, scope, name)
             else:
                 called = self._call_fed(parts, inside, given)
-            after = _after(waits)
+            behind = after(waits)
             results, awaited, effects = (
-                [self._returned(parts, after, each) for each in kind] for kind in called
+                [self._returned(parts, behind, each) for each in kind] for kind in called
             )
-            scope.effects.update(effects)
+            scope.ran[name] = effects
             scope.awaited.update(awaited)
             return Value(b"", tuple(results), frozenset(awaited))
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
         if parts.has_effects:
             own = self._run(own)
-            scope.effects.add(own)
+            scope.ran[name] = [own]
         if parts.has_effects or parts.op in READS:
             scope.awaited.add(own)
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
@@ -270,12 +276,12 @@ class Fingerprints:
         self._runs += 1
         return own if number == 1 else digest(b"again", own, b"%d" % number)
 
-    def _returned(self, parts: Parts, after: bytes, result: bytes) -> bytes:
+    def _returned(self, parts: Parts, behind: bytes, result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         result = with_given(parts, result)
-        return digest(b"after", result, after) if after else result
+        return digest(b"after", result, behind) if behind else result
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
@@ -316,7 +322,7 @@ class Fingerprints:
                 count = self._body(parts[name].function).result_count
                 results = tuple(digest(own, b"%d" % place) for place in range(count))
             if name in runs:
-                scope.effects.add(own)
+                scope.ran[name] = [own]
                 scope.awaited.add(own)
             scope.values[name] = Value(own, results, frozenset({own}))
 
@@ -347,26 +353,32 @@ class Fingerprints:
         # A result that refers to an enclosing call is valid only in that call.
         if self._recursive:
             self._recursive = bool(self._active)
-        elif runs == self._runs:  # else the next call runs these nodes again
+        elif runs == self._runs and not asked:  # else the next call runs these nodes again
             self._called[name, given] = found
         return found
 
     def _ran(
-        self, name: str, scope: Scope, controls: Sequence[str], more: Sequence[str] = ()
+        self,
+        name: str,
+        scope: Scope,
+        controls: Sequence[str],
+        more: Sequence[str] = (),
+        first: Sequence[int] = (),
     ) -> _Called:
         """Return the fingerprints of a function that runs, as those of a copy that yields more."""
         self._active.append(name)
         try:
-            self._compute(scope, controls)
-            kept = frozenset(scope.effects)
-            results = tuple(self._tensors(scope, self._body(name).results))
-            self._compute(scope, more)
+            results = self._body(name).results
+            self._tensors(scope, [results[place] for place in first if place < len(results)])
+            found = tuple(self._tensors(scope, results))
+            self._compute(scope, [*more, *controls])
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
-        # ``control_ret`` does not keep these: they run for a result.
+        # ``control_ret`` does not keep the others: they run for a result.
+        kept = scope.effects_of(before(scope, controls) if scope.ran else ())
         others = {digest(b"with a result", each) for each in scope.effects - kept}
-        return results, frozenset(awaited), kept | others
+        return found, frozenset(awaited), kept | others
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Record the tensors that are fed in a body and in the functions that it calls."""
@@ -400,8 +412,7 @@ class Fingerprints:
         body = self._body(parts.function)
         self._bound(parts.function, [b""] * len(parts.inputs))  # refuses another number of them
         nodes, controls = needed(opened, body)
-        arguments = [each for each in body.arguments if each in nodes]
-        opened.leaves = dict(zip(arguments, given, strict=True))
+        opened.leaves = dict(zip(filter(nodes.__contains__, body.arguments), given, strict=True))
         return self._ran(parts.function, opened, controls)
 
     def _bound(self, name: str, given: Sequence[bytes]) -> Scope:
@@ -437,8 +448,3 @@ class Fingerprints:
                 raise FingerprintError(f"the model does not have the function {name!r}")
             self._bodies[name] = FunctionBody(name, self._library)
         return self._bodies[name]
-
-
-def _after(waits: frozenset[bytes]) -> bytes:
-    """Return one digest of all for which a call waits; empty if it waits for nothing."""
-    return digest(*sorted(waits)) if waits else b""
