@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -266,7 +266,8 @@ class Scope:
         body: The nodes.
         leaves: The fingerprints of the leaves, by name.
         values: The values of the nodes that the walk has computed, by name.
-        effects: The fingerprints of the nodes with effects that run, in called functions too.
+        ran: The fingerprints of the nodes with effects that run, by node: by a call, those in the
+            called function.
         awaited: Those of all nodes with a state that run, also of nodes that only read.
         asked: The tensors inside functions whose fingerprints are asked for, by call node.
         called: The scopes of the functions that calls in this body call, by call node.
@@ -279,7 +280,7 @@ class Scope:
     body: Body
     leaves: Mapping[str, bytes]
     values: dict[str, Value] = field(default_factory=dict)
-    effects: set[bytes] = field(default_factory=set)
+    ran: dict[str, Collection[bytes]] = field(default_factory=dict)
     awaited: set[bytes] = field(default_factory=set)
     asked: dict[str, list[InnerTensor]] = field(default_factory=dict)
     called: dict[str, Scope] = field(default_factory=dict)
@@ -287,6 +288,15 @@ class Scope:
     inside: dict[str, InnerFeeds] = field(default_factory=dict)
     taken: dict[str, frozenset[int]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+
+    @property
+    def effects(self) -> frozenset[bytes]:
+        """The fingerprints of the nodes with effects that run, in called functions too."""
+        return self.effects_of(self.ran)
+
+    def effects_of(self, nodes: Iterable[str]) -> frozenset[bytes]:
+        """Return those of some nodes."""
+        return frozenset(each for name in nodes for each in self.ran.get(name, ()))
 
     def controls(self, parts: Parts) -> list[str]:
         """Return the nodes that a node waits for."""
@@ -296,6 +306,18 @@ class Scope:
         """Return the fingerprint of an input of a node if it is a leaf; else None."""
         found = self.leaves.get(source.leaf) if source.leaf else None
         return self.placed.get(source[:2]) if found is None and self.placed else found
+
+    def value(self, source: Source) -> bytes:
+        """Return the fingerprint of an input of a node whose source is computed."""
+        leaf = self.leaf(source)
+        return leaf if leaf is not None else self.values[source.node].output(source.port)
+
+    def waits(self, parts: Parts) -> frozenset[bytes]:
+        """Return the fingerprints of the effects for which a node waits."""
+        waits: set[bytes] = set()
+        for each in self.controls(parts):
+            waits |= self.values[each].effects
+        return frozenset(waits)
 
     def inputs(self, name: str, parts: Parts) -> list[Source]:
         """Return the data inputs of a node that are needed."""

@@ -42,13 +42,13 @@ from smpatch.graph.bodies import (
 )
 from smpatch.graph.functions import READS, FunctionLibrary
 from smpatch.graph.index import GraphIndex, op_of
-from smpatch.graph.walks import components, needed, refined
+from smpatch.graph.walks import after, before, components, needed, refined
 
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds", "Met"]
 
-_MOST_WORK = 20_000_000
+_MOST_WORK = 2_000_000
 """The most visits of nodes in functions for one question; a body counts again for each call.
-TensorFlow cannot inline more. The main graph does not count: its nodes are visited once."""
+More take minutes. The main graph does not count: its nodes are visited once."""
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
@@ -106,39 +106,42 @@ class Fingerprints:
                 found[label] = self.whole([self._inside(scope, *inner[label])])
             else:
                 found[label] = self.whole(self._tensors(scope, map(main_source, fetches[label])))
-        return Computation(found, frozenset(scope.effects))
+        return Computation(found, scope.effects)
 
     def _inside(self, scope: Scope, calls: Sequence[str], tensor: str) -> bytes:
         """Return the fingerprint of a tensor inside functions, which run as a whole."""
-        passed: list[tuple[Parts, frozenset[bytes]]] = []
+        passed: list[tuple[Parts, bytes]] = []
         for call in calls:
             self._compute(scope, [call])
             if call not in scope.called:
                 raise FingerprintError(f"{call!r} calls no function")
             parts = scope.body.parts(call)
-            passed.append((parts, self._waits(scope, parts)))
+            passed.append((parts, after(scope.waits(parts))))
             scope = scope.called[call]
         node, _, port = tensor.rpartition(":")
         (found,) = self._tensors(scope, [Source(node, int(port))])
-        for parts, waits in reversed(passed):
-            found = self._returned(parts, waits, found)
+        for parts, behind in reversed(passed):
+            found = self._returned(parts, behind, found)
         return found
 
     def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
         """Return the fingerprint of an ``InnerTensor``; see ``main`` for feeds and errors."""
         return self.main(feeds, {}, inner={"": (calls, tensor)}).outputs[""]
 
-    def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
+    def function(
+        self, name: str, arguments: Sequence[bytes], first: Sequence[int] = ()
+    ) -> Computation:
         """Return the computation of the results of a function.
 
         Args:
             name: The function.
             arguments: The fingerprint of each argument, including the captured ones.
+            first: The places of the results to compute before the others, in this order.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
-        results, effects = self.results(name, arguments, {})
+        results, effects = self.results(name, arguments, {}, first)
         found = {str(place): self.whole([each]) for place, each in enumerate(results)}
         return Computation(found, effects)
 
@@ -148,7 +151,7 @@ class Fingerprints:
         return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
 
     def results(
-        self, name: str, arguments: Sequence[bytes], met: Met
+        self, name: str, arguments: Sequence[bytes], met: Met, first: Sequence[int] = ()
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of the results of a call of a function, and of its effects.
 
@@ -156,13 +159,16 @@ class Fingerprints:
             name: The function.
             arguments: The fingerprint of each argument.
             met: The nodes with effects that the question has visited before.
+            first: As for ``function``.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
         self._begin(met)
-        found, _, effects = self._call(name, tuple(arguments))
-        if self._body(name).is_compiled:
+        body, scope = self._body(name), self._bound(name, arguments)
+        found, _, effects = self._ran(name, scope, body.control_results, first=first)
+        self._recursive = False
+        if body.is_compiled:
             found = tuple(digest(b"compiled", each) for each in found)
             effects = frozenset(digest(b"compiled", e[:_SIZE]) + e[_SIZE:] for e in effects)
         return list(found), effects
@@ -192,7 +198,7 @@ class Fingerprints:
         scope = self._fed(feeds, bound)
         self._place(scope, inside)
         found = self._tensors(scope, map(main_source, names))
-        return found, frozenset(scope.effects)
+        return found, scope.effects
 
     @staticmethod
     def whole(tensors: Sequence[bytes]) -> bytes:
@@ -217,12 +223,7 @@ class Fingerprints:
     def _tensors(self, scope: Scope, sources: Iterable[Source]) -> list[bytes]:
         wanted = list(sources)
         self._compute(scope, [each.node for each in wanted if scope.leaf(each) is None])
-        return [self._source(scope, each) for each in wanted]
-
-    @staticmethod
-    def _source(scope: Scope, source: Source) -> bytes:
-        leaf = scope.leaf(source)
-        return leaf if leaf is not None else scope.values[source.node].output(source.port)
+        return [scope.value(each) for each in wanted]
 
     def _compute(self, scope: Scope, wanted: Iterable[str]) -> None:
         """Compute the values of nodes and of all nodes that they need."""
@@ -244,26 +245,26 @@ class Fingerprints:
 
     def _value(self, scope: Scope, name: str) -> Value:
         parts = scope.body.parts(name)
-        waits = self._waits(scope, parts)
+        waits = scope.waits(parts)
         if parts.op == "NoOp":
             return Value(digest(b"wait", *sorted(waits)), None, waits)
-        given = tuple(self._source(scope, each) for each in scope.inputs(name, parts))
+        given = tuple(scope.value(each) for each in scope.inputs(name, parts))
         if parts.function:
             inside = scope.inside.get(name)
             if inside is None:
                 called = self._call(parts.function, given, scope, name)
             else:
                 called = self._call_fed(parts, inside, given)
-            outside = partial(self._returned, parts, waits)
+            outside = partial(self._returned, parts, after(waits))
             results, awaited, effects = called
             awaited = frozenset(map(outside, awaited))
-            scope.effects.update(outside(each[:_SIZE]) + each[_SIZE:] for each in effects)
+            scope.ran[name] = [outside(each[:_SIZE]) + each[_SIZE:] for each in effects]
             scope.awaited.update(awaited)
             return Value(b"", tuple(map(outside, results)), awaited)
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
         if parts.has_effects:
             own = self._run(own)
-            scope.effects.add(own)
+            scope.ran[name] = [own]
         if parts.has_effects or parts.op in READS:
             scope.awaited.add(own)
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
@@ -274,23 +275,16 @@ class Fingerprints:
         self._runs += 1
         return own if number == 1 else digest(b"again", own, b"%d" % number)
 
-    def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
+    def _returned(self, parts: Parts, behind: bytes, result: bytes) -> bytes:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         result = with_given(parts, result)
-        return digest(b"after", result, *sorted(waits)) if waits else result
+        return digest(b"after", result, behind) if behind else result
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
         return [parts.op.encode(), parts.attributes, parts.identity.encode(), *functions]
-
-    @staticmethod
-    def _waits(scope: Scope, parts: Parts) -> frozenset[bytes]:
-        waits: set[bytes] = set()
-        for each in scope.controls(parts):
-            waits |= scope.values[each].effects
-        return frozenset(waits)
 
     def _loop(self, scope: Scope, component: Sequence[str]) -> None:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
@@ -304,7 +298,7 @@ class Fingerprints:
         fixed: dict[str, bytes] = {}
         for name, each in parts.items():
             given = [
-                self._source(scope, source)
+                scope.value(source)
                 if scope.leaf(source) is not None or source.node not in inside
                 else b"inside"
                 for source in each.inputs
@@ -327,7 +321,7 @@ class Fingerprints:
                 count = self._body(parts[name].function).result_count
                 results = tuple(digest(own, b"%d" % place) for place in range(count))
             if name in runs:
-                scope.effects.add(own)
+                scope.ran[name] = [own]
                 scope.awaited.add(own)
             scope.values[name] = Value(own, results, frozenset({own}))
 
@@ -358,26 +352,32 @@ class Fingerprints:
         # A result that refers to an enclosing call is valid only in that call.
         if self._recursive:
             self._recursive = bool(self._active)
-        elif runs == self._runs:  # else the next call runs these nodes again
+        elif runs == self._runs and not asked:  # else the next call runs these nodes again
             self._called[name, given] = found
         return found
 
     def _ran(
-        self, name: str, scope: Scope, controls: Sequence[str], more: Sequence[str] = ()
+        self,
+        name: str,
+        scope: Scope,
+        controls: Sequence[str],
+        more: Sequence[str] = (),
+        first: Sequence[int] = (),
     ) -> _Called:
         """Return the fingerprints of a function that runs, as those of a copy that yields more."""
         self._active.append(name)
         try:
-            self._compute(scope, controls)
-            kept = frozenset(scope.effects)
-            results = tuple(self._tensors(scope, self._body(name).results))
-            self._compute(scope, more)
+            results = self._body(name).results
+            self._tensors(scope, [results[place] for place in first if place < len(results)])
+            found = tuple(self._tensors(scope, results))
+            self._compute(scope, [*more, *controls])
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
-        # ``control_ret`` does not keep these: they run for a result, in however many functions.
+        # ``control_ret`` does not keep the others: they run for a result, in any number of functions.
+        kept = scope.effects_of(before(scope, controls) if scope.ran else ())
         others = {each[:_SIZE] + _FOR_A_RESULT for each in scope.effects - kept}
-        return results, frozenset(awaited), kept | others
+        return found, frozenset(awaited), kept | others
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Record the tensors that are fed in a body and in the functions that it calls."""
@@ -411,8 +411,7 @@ class Fingerprints:
         body = self._body(parts.function)
         self._bound(parts.function, [b""] * len(parts.inputs))  # refuses another number of them
         nodes, controls = needed(opened, body)
-        arguments = [each for each in body.arguments if each in nodes]
-        opened.leaves = dict(zip(arguments, given, strict=True))
+        opened.leaves = dict(zip(filter(nodes.__contains__, body.arguments), given, strict=True))
         return self._ran(parts.function, opened, controls)
 
     def _bound(self, name: str, given: Sequence[bytes]) -> Scope:

@@ -76,6 +76,20 @@ def refined(
     return digests
 
 
+def before(scope: Scope, names: Iterable[str]) -> set[str]:
+    """Return nodes and all nodes that they need; the values of all of them are computed."""
+    waiting, found = [*names], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            parts = scope.body.parts(name)
+            sources = scope.inputs(name, parts)
+            waiting += [each.node for each in sources if scope.leaf(each) is None]
+            waiting += scope.controls(parts)
+    return found
+
+
 def needed(scope: Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
     """Return the needed nodes and arguments of a function, and its needed control results."""
 
@@ -105,3 +119,8 @@ def needed(scope: Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
     needed = walk(roots, past=False)
     scope.lost = lies_before - needed
     return needed, [each for each in body.control_results if each in needed]
+
+
+def after(waits: frozenset[bytes]) -> bytes:
+    """Return one digest of all for which a call waits; empty if it waits for nothing."""
+    return digest(*sorted(waits)) if waits else b""

@@ -11,7 +11,7 @@ order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,12 @@ def _computation(
 
 
 def python_computation(
-    meta_graph: MetaGraph, key: str, *, by_tensor: bool, labels: Mapping[str, str] | None = None
+    meta_graph: MetaGraph,
+    key: str,
+    *,
+    by_tensor: bool,
+    labels: Mapping[str, str] | None = None,
+    first: Sequence[str] = (),
 ) -> Computation:
     """Return the computation of the function from which Python takes a signature.
 
@@ -151,6 +156,7 @@ def python_computation(
             as in ``signature_computation``; else its number is its label.
         labels: Alias of an input to its label; an input without a label gets one for dropped
             inputs. None if each alias is the label.
+        first: The outputs that are computed before the others, in this order.
 
     Raises:
         FingerprintError: The model does not have the function, or a captured object has no
@@ -166,8 +172,9 @@ def python_computation(
         aliases = [labels.get(alias, f"{_DROPPED}{alias}") for alias in aliases]
     given = [_leaf(alias) for alias in aliases]
     captured = _captured(meta_graph, concrete.bound_inputs, by_tensor=by_tensor)
-    found = meta_graph.fingerprints.function(name, [*given, *captured])
     results = _aliases(concrete.output_signature)
+    places = [results.index(alias) for alias in first if alias in results]
+    found = meta_graph.fingerprints.function(name, [*given, *captured], places)
     if len(results) != len(found.outputs):
         raise FingerprintError(f"the function {name!r} has {len(found.outputs)} results")
     outputs = {alias: found.outputs[str(place)] for place, alias in enumerate(results)}
@@ -259,8 +266,12 @@ class _Proof:
         was = self.before.objects.signatures.get(request.was)
         if was is not None and self._halves_agree_in_names(request.was):
             labels = {old: new for new, old in request.input_was.items()}
-            old = python_computation(self.before, request.was, by_tensor=False, labels=labels)
+            # Equal nodes with effects are met in the order of the outputs.
             new = python_computation(self.after, key, by_tensor=False)
+            first = [request.output_was[each] for each in new.outputs if each in request.output_was]
+            old = python_computation(
+                self.before, request.was, by_tensor=False, labels=labels, first=first
+            )
             # Among equal nodes with effects, those of an added output may now be met earlier.
             is_asked = request.outputs.keys() == request.output_was.keys() or not new.effects
             if is_asked and request.inputs.keys() == request.input_was.keys():
