@@ -374,7 +374,7 @@ class Fingerprints:
         finally:
             self._active.pop()
         awaited = scope.awaited.union(*(scope.values[each].effects for each in controls))
-        # ``control_ret`` does not keep the others: they run for a result, in any number of functions.
+        # The others run for a result, not by ``control_ret``, through any number of functions.
         kept = scope.effects_of(before(scope, controls) if scope.ran else ())
         others = {each[:_SIZE] + _FOR_A_RESULT for each in scope.effects - kept}
         return found, frozenset(awaited), kept | others
