@@ -7,7 +7,7 @@ repeated, it is broadcast to dimensions that are numbers, or that the value of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,11 +56,12 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
             given[name] = value
     fed = {alias: Fingerprints.leaf("feed", alias) for alias in request.inputs}
     flow.values = dict(fed)
-    yielding = [name for names in request.yielded.values() for name in names]
+    order = needed_in_order(request.yielded, request.after)
+    yielding = [name for alias in order for name in request.yielded[alias]]
     found, effects = before.fingerprints.tensors(yielding, feeds, given, inside, flow.met)
     flow.effects |= effects
     rest = iter(found)
-    parts = {alias: [next(rest) for _ in names] for alias, names in request.yielded.items()}
+    parts = {alias: [next(rest) for _ in request.yielded[alias]] for alias in order}
     flow.values |= {alias: each[0] for alias, each in parts.items() if len(each) == 1}
     for fragment in request.after:
         taken = set(fragment.inputs)
@@ -72,6 +73,18 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
     outputs = {alias: Fingerprints.whole(each) for alias, each in parts.items()}
     return Computation(outputs, frozenset(flow.effects))
+
+
+def needed_in_order(yielded: Collection[str], after: Iterable[Fragment]) -> list[str]:
+    """Return the source's outputs in the order in which the composed signature's need them."""
+    needs = {alias: [alias] for alias in yielded}
+    for fragment in after:
+        taken = [each for alias in fragment.inputs for each in needs.get(alias, ())]
+        for alias in fragment.inputs:
+            needs.pop(alias, None)
+        needs |= dict.fromkeys(fragment.outputs, taken)
+    found = [each for alias in sorted(needs) for each in needs[alias]]
+    return list(dict.fromkeys([*found, *yielded]))
 
 
 def still_needed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from smpatch.graph.bodies import Computation, digest
 from smpatch.graph.fingerprint import Fingerprints
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
+from smpatch.proof.composed import needed_in_order
 from tests.proof.test_fingerprint import (
     FLOAT,
     OP_DEFS,
@@ -266,3 +268,10 @@ def test_an_output_had_another_number_in_a_function_without_the_output_before_it
         made = Fingerprints(index, FunctionLibrary(index, DEFINED))
         found.append(made.function("both", [made.leaf("feed", "x")], first).outputs[place])
     assert found[0] == found[1]
+
+
+def test_outputs_of_a_source_were_numbered_before_a_function_behind_it_read_one_of_them() -> None:
+    """A composed signature on two equal random numbers of a graph was refused."""
+    function: Message = SimpleNamespace(inputs={"q": None}, outputs={"a": None})
+    assert needed_in_order(["p", "q"], [function]) == ["q", "p"]
+    assert needed_in_order(["p", "q"], []) == ["p", "q"]
