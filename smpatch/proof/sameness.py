@@ -30,7 +30,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
-from smpatch.proof.untouched import check_untouched
+from smpatch.proof.untouched import changed_names, check_untouched
 from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 _REPORT = "the model is unchanged; please report this"
@@ -59,7 +59,7 @@ def prove(
             is removed or gets another key, or compute something else.
         ProofError: The proof cannot be made.
     """
-    proof = _Proof(before, after, _changed(before, after))
+    proof = _Proof(before, after, changed_names(before, after))
     same: dict[str, AnyRequest] = {key: kept(key, each) for key, each in before.signatures.items()}
     asked = {**same, **changed}
     for key in after.signatures.keys() - asked.keys():
@@ -391,17 +391,6 @@ class _Proof:
 
 _PYTHON = " in tf.saved_model.load"
 _DROPPED = f"{PART}dropped/"
-
-
-def _changed(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
-    """Return the nodes and functions that an edit changes or removes."""
-    if before.graph is after.graph:
-        return frozenset()
-    old, new = before.graph, after.graph
-    nodes = {name for name in old if name not in new or old.raw(name) != new.raw(name)}
-    bodies = new.function_bodies
-    functions = {name for name, body in old.function_bodies.items() if bodies.get(name) != body}
-    return frozenset(nodes | functions)
 
 
 def _feeds(inputs: Mapping[str, Names]) -> dict[str, str]:

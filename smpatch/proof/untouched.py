@@ -19,6 +19,17 @@ _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefau
 _SHAPES = ("shape", "_output_shapes")
 
 
+def changed_names(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
+    """Return the nodes and functions that an edit changes or removes."""
+    if before.graph is after.graph:
+        return frozenset()
+    old, new = before.graph, after.graph
+    nodes = {name for name in old if name not in new or old.raw(name) != new.raw(name)}
+    bodies = new.function_bodies
+    functions = {name for name, body in old.function_bodies.items() if bodies.get(name) != body}
+    return frozenset(nodes | functions)
+
+
 def check_untouched(before: MetaGraph, after: MetaGraph, changed: Collection[str]) -> None:
     """Check that an edit leaves the nodes, functions and objects that are no part of a signature.
 
