@@ -125,6 +125,8 @@ class _Server:
 
 _OWNER = os.getpid()
 _SERVERS: dict[Program, _Server] = {}
+_FIRST = threading.Lock()
+"""Two threads that start their first children need one server."""
 
 
 def _server(
@@ -133,8 +135,9 @@ def _server(
     """Return the process to fork; None if a test has changed the environment of a child."""
     if os.getpid() != _OWNER:  # two processes cannot share one socket
         return None
-    if program not in _SERVERS:
-        _SERVERS[program] = _Server(program, request, environment)
+    with _FIRST:
+        if program not in _SERVERS:
+            _SERVERS[program] = _Server(program, request, environment)
     server = _SERVERS[program]
     return server if server.ready and server.about == _about(request, environment) else None
 
