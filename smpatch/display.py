@@ -58,12 +58,15 @@ def command_line(words: Iterable[str]) -> str:
         >>> print(command_line(["smpatch", "show", "my model", "a\nb"]))
         smpatch show 'my model' $'a\x0ab'
     """
-    return " ".join(map(_word, words))
+    return " ".join(map(quoted, words))
 
 
-def quoted(text: str) -> str:
-    """Return a text as one word for a shell."""
-    return _word(text)
+def quoted(word: str) -> str:
+    """Return a text as one word for a shell; ``command_line`` has its form."""
+    if word.isprintable():
+        return shlex.quote(word)
+    pieces = [_in_quotes(each) for each in word]
+    return f"$'{''.join(pieces)}'"
 
 
 def model_words(model: Path) -> list[str]:
@@ -108,13 +111,6 @@ def hinting(model: Path, tags: Sequence[str] | None = None) -> Iterator[None]:
     except SmpatchError as error:
         error.hint = with_model(error.hint, model, tags)
         raise
-
-
-def _word(word: str) -> str:
-    if word.isprintable():
-        return shlex.quote(word)
-    pieces = [_in_quotes(each) for each in word]
-    return f"$'{''.join(pieces)}'"
 
 
 def _in_quotes(character: str) -> str:

@@ -9,7 +9,6 @@ a missing signature key names the keys that the model has.
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,16 +58,18 @@ class Command(TyperCommand):
 
 
 def _repeated(option: Any, count: int, args: Sequence[str]) -> UsageError:  # noqa: ANN401 - see above
+    from smpatch.display import quoted
+
     name = option.opts[0]
     values = _values(option.opts, args)
     times = "twice" if count == 2 else f"{count} times"  # noqa: PLR2004 - the word
     if len(set(values)) == 1:
-        hint = f"write it once: {name} {shlex.quote(values[0])}"
+        hint = f"write it once: {name} {quoted(values[0])}"
     elif ",..." in (option.metavar or ""):
         parts = [part for value in values for part in value.split(",")]
-        hint = f"write {name} {shlex.quote(','.join(dict.fromkeys(parts)))}"
+        hint = f"write {name} {quoted(','.join(dict.fromkeys(parts)))}"
     else:
-        each = " or ".join(f"{name} {shlex.quote(value)}" for value in dict.fromkeys(values))
+        each = " or ".join(f"{name} {quoted(value)}" for value in dict.fromkeys(values))
         hint = f"it takes one value: write {each}"
     return UsageError(f"given {times}", where=name, hint=hint)
 

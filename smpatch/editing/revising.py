@@ -6,12 +6,12 @@ This module does not define the rules (``rules``), and changes no bytes.
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
+from smpatch.display import quoted
 from smpatch.editing.dropping import missed, without
 from smpatch.editing.edit import Context
 from smpatch.editing.tracking import Kind
@@ -209,7 +209,7 @@ def check_defaults(
         now, old = (shape_from_proto(each.tensor_shape) for each in (inputs[alias], info))
         if not compatible(shape, now) and compatible(shape, old):
             found = f"its default is {shape_text(shape)}, which {shape_text(now)} contradicts"
-            name = shlex.quote(alias)
+            name = quoted(alias)
             hint = f"--default {name}=VALUE gives it another one, --default {name}=null none"
             raise RefusedError(found, where=f"shape of {alias!r}", hint=hint)
 

@@ -109,6 +109,14 @@ def untaken(wanted: str, is_taken: Callable[[str], bool]) -> str:
     return name
 
 
+def prefix_of(key: str, graph: GraphIndex) -> str:
+    """Return a prefix for names of new nodes that no name of the graph or a function has."""
+    stem = first_stem(key)
+    tops = {name.partition("/")[0] for name in graph}
+    bodies = graph.function_bodies.values()
+    return untaken(stem, lambda e: e in tops or any(f"{e}/".encode() in body for body in bodies))
+
+
 def _spelled(name: str, graph: GraphIndex) -> bool:
     """Return whether a function has a field, in any of its messages, that is the name."""
     data = name.encode()

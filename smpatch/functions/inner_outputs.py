@@ -22,11 +22,11 @@ from smpatch.functions.calls import (
     function_of,
     named,
     numbered,
+    prefix_of,
     redirected,
 )
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
-from smpatch.functions.joining import prefix_of
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, full

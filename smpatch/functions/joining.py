@@ -21,13 +21,13 @@ from smpatch.arguments import Constant
 from smpatch.errors import AliasError, RefusedError, UsageError
 from smpatch.fragments import Asked, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
-from smpatch.functions.calls import call, first_stem, fresh_name, node_stem, placeholder, untaken
+from smpatch.functions.calls import call, first_stem, fresh_name, node_stem, placeholder, prefix_of
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.fitting import inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Opened, Start, opened
 from smpatch.functions.open_sizes import is_wider
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, full, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
@@ -267,14 +267,6 @@ def _shapes_stay(
     ]
     resolver = meta_graph.resolver()
     return all(compatible(shape, resolver.resolve(name).spec.shape) for name, shape in shapes)
-
-
-def prefix_of(key: str, graph: GraphIndex) -> str:
-    """Return a prefix for names of new nodes that no name of the graph or a function has."""
-    stem = first_stem(key)
-    tops = {name.partition("/")[0] for name in graph}
-    bodies = graph.function_bodies.values()
-    return untaken(stem, lambda e: e in tops or any(f"{e}/".encode() in body for body in bodies))
 
 
 class _Calls:

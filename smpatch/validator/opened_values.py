@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import wire
+from smpatch.functions.calls import prefix_of
 from smpatch.functions.inner_inputs import Opened, opened
 from smpatch.functions.inner_outputs import expose
-from smpatch.functions.joining import prefix_of
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runs.comparing import EXACT
 from smpatch.runs.feeds import Feeds, in_c

@@ -73,6 +73,20 @@ op: "StatefulPartitionedCall" attr { key: "f" value { func { name: "f%d" } } }
 attr { key: "Tin" value { list { type: DT_RESOURCE } } }
 attr { key: "Tout" value { list { type: DT_FLOAT } } }
 """
+
+
+def _framed(graph: str, signature: str) -> str:
+    """Return a model in text form that has one signature."""
+    return f"""
+saved_model_schema_version: 1
+meta_graphs {{
+  meta_info_def {{ tags: "serve" }}
+  graph_def {{ {graph} }}
+  signature_def {{ key: "k" value {{ {signature}
+    method_name: "tensorflow/serving/predict" }} }} }}
+"""
+
+
 BODY = """
 function { signature { name: "f%d" input_arg { name: "a" type: DT_RESOURCE }
            output_arg { name: "r" type: DT_FLOAT } }
@@ -81,19 +95,17 @@ function { signature { name: "f%d" input_arg { name: "a" type: DT_RESOURCE }
                       attr { key: "T" value { type: DT_RESOURCE } } }
            ret { key: "r" value: "c:output:0" } }
 """
-MODEL = """
-saved_model_schema_version: 1
-meta_graphs {
-  meta_info_def { tags: "serve" }
-  graph_def {
+MODEL = _framed(
+    """
     node { name: "v" op: "VarHandleOp" attr { key: "dtype" value { type: DT_FLOAT } }
            attr { key: "shape" value { shape { } } } }
     node { name: "z" input: "v" %s }
-    library { %s } }
-  signature_def { key: "k" value {
+    library { %s }
+""",
+    """
     outputs { key: "z" value { name: "z:0" dtype: DT_FLOAT tensor_shape { } } }
-    method_name: "tensorflow/serving/predict" } } }
-"""
+""",
+)
 
 
 @pytest.mark.parametrize("calls", [2, 600])
@@ -112,11 +124,8 @@ def test_a_read_inside_many_calls_in_each_other_is_found(calls: int, tmp_path: P
     assert receipt.outcome == "unchanged"
 
 
-IN_A_BRANCH = """
-saved_model_schema_version: 1
-meta_graphs {
-  meta_info_def { tags: "serve" }
-  graph_def {
+IN_A_BRANCH = _framed(
+    """
     node { name: "v" op: "VariableV2" attr { key: "dtype" value { type: DT_FLOAT } }
            attr { key: "shape" value { shape { } } } }
     node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
@@ -129,13 +138,14 @@ meta_graphs {
     node { name: "now" op: "Identity" input: "v" %(float)s }
     node { name: "y" op: "Merge" input: "of_x" input: "read" %(float)s
            attr { key: "N" value { i: 2 } } }
-    versions { producer: 27 } }
-  signature_def { key: "k" value {
+    versions { producer: 27 }
+""",
+    """
     inputs { key: "x" value { name: "x:0" dtype: DT_FLOAT tensor_shape { } } }
     inputs { key: "p" value { name: "p:0" dtype: DT_BOOL tensor_shape { } } }
     outputs { key: "y" value { name: "%(output)s:0" dtype: DT_FLOAT tensor_shape { } } }
-    method_name: "tensorflow/serving/predict" } } }
-"""
+""",
+)
 
 
 @pytest.mark.parametrize(("output", "codes"), [("y", []), ("now", ["variable-not-restored"])])
@@ -157,11 +167,8 @@ KEYED = """
 attr { key: "Tin" value { list { type: DT_RESOURCE } } }
 attr { key: "Tout" value { list { } } }
 """
-TABLE = """
-saved_model_schema_version: 1
-meta_graphs {
-  meta_info_def { tags: "serve" }
-  graph_def {
+TABLE = _framed(
+    """
     node { name: "t" op: "HashTableV2" attr { key: "key_dtype" value { type: DT_INT64 } }
            attr { key: "value_dtype" value { type: DT_FLOAT } } }
     node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_INT64 } } }
@@ -172,12 +179,13 @@ meta_graphs {
            attr { key: "Tout" value { type: DT_FLOAT } } }
     node { name: "call" op: "StatefulPartitionedCall" input: "t"
            attr { key: "f" value { func { name: "f0" } } } %s }
-    library { %s } }
-  signature_def { key: "k" value {
+    library { %s }
+""",
+    """
     inputs { key: "x" value { name: "x:0" dtype: DT_INT64 tensor_shape { unknown_rank: true } } }
     outputs { key: "z" value { name: "z:0" dtype: DT_FLOAT tensor_shape { unknown_rank: true } } }
-    method_name: "tensorflow/serving/predict" } } }
-"""
+""",
+)
 PASSING = """
 function { signature { name: "f%d" input_arg { name: "a" type: DT_RESOURCE }
            control_output: "c" is_stateful: true }

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from smpatch import schema
 from smpatch.cli import guard
 from smpatch.cli.main import application
 from tests.oracle import programs
@@ -27,6 +28,14 @@ XY = ("--inputs", "x:0", "--outputs", "y:0")
 
 QUICK = ("--validate", "none")
 """Options of tests that need no reload."""
+
+
+def negated(placeholder: str) -> bytes:
+    """Return a frozen graph in which ``y`` is the negative of a placeholder."""
+    graph = schema.GraphDef()
+    graph.node.add(name=placeholder, op="Placeholder").attr["dtype"].type = 1
+    graph.node.add(name="y", op="Neg", input=[placeholder]).attr["T"].type = 1
+    return bytes(graph.SerializeToString())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import smpatch
 from fixtures.make import raw
 from smpatch import schema
 from smpatch.runs.arrays import UnmakeableError
-from tests.cli.conftest import FIXTURES, QUICK, Run
+from tests.cli.conftest import FIXTURES, QUICK, Run, negated
 from tests.describer.models import made, row
 
 _COMMAND = re.compile(r"smpatch [^;)]*")
@@ -129,11 +129,7 @@ def test_the_name_of_a_placeholder_does_not_redirect_the_output_of_a_command(
     call: Run, tmp_path: Path
 ) -> None:
     """A shell read ``a>b:0`` as the name of a file."""
-    graph = schema.GraphDef()
-    for name, op, inputs in (("a>b", "Placeholder", ()), ("y", "Neg", ("a>b",))):
-        node = graph.node.add(name=name, op=op, input=inputs)
-        node.attr["dtype" if op == "Placeholder" else "T"].type = 1
-    (tmp_path / "g.pb").write_bytes(graph.SerializeToString())
+    (tmp_path / "g.pb").write_bytes(negated("a>b"))
     place = tmp_path / "new"
     asked = ("--inputs", "x=a>b:0", "--outputs", "y", "--signature", "k")
     assert call("wrap", tmp_path / "g.pb", "--save-to", place, *asked, *QUICK).code == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smpatch import schema
-from tests.cli.conftest import QUICK, XY, Run
+from tests.cli.conftest import QUICK, XY, Run, negated
 from tests.cli.schemas import read, validator
 
 
@@ -171,11 +171,7 @@ def test_the_proposed_command_names_a_placeholder_that_python_cannot_pass(
     tmp_path: Path, call: Run
 ) -> None:
     """The name of the input was ``class``, which the command refused."""
-    graph = schema.GraphDef()
-    for name, op, inputs in (("class", "Placeholder", ()), ("y", "Neg", ("class",))):
-        node = graph.node.add(name=name, op=op, input=inputs)
-        node.attr["dtype" if op == "Placeholder" else "T"].type = 1
-    (tmp_path / "-g.pb").write_bytes(graph.SerializeToString())
+    (tmp_path / "-g.pb").write_bytes(negated("class"))
     said = call("wrap", tmp_path / "-g.pb", "--save-to", tmp_path / "new")
     (command,) = (line for line in said.out.splitlines() if "smpatch wrap" in line)
     assert call(*shlex.split(command)[1:], *QUICK).code == 0
